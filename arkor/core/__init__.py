@@ -1,0 +1,1 @@
+"""The vocabulary every layer shares: pure values and functions, no I/O."""

@@ -1,0 +1,1 @@
+"""The verbs of a run: start, wait, cancel, resume."""
