@@ -1,0 +1,197 @@
+"""What the backend says about a run: the events of the stream, decoded.
+
+A record keeps an event's text verbatim; `decode` reads it on the way out, so a field that this
+release does not know survives in the log. Types are an open set: an unknown one is `Other`.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Never
+
+__all__ = [
+    "CheckpointSaved",
+    "Event",
+    "Malformed",
+    "Other",
+    "TrainingCompleted",
+    "TrainingFailed",
+    "TrainingLog",
+    "TrainingStarted",
+    "decode",
+    "type_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStarted:
+    """`training.started`: the backend began to train."""
+
+    timestamp: str | None
+    metadata: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingLog:
+    """`training.log`: figures after a step. A figure that was not reported is `None`."""
+
+    step: int
+    loss: float | None = None
+    eval_loss: float | None = None
+    learning_rate: float | None = None
+    epoch: float | None = None
+    samples_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointSaved:
+    """`checkpoint.saved`: an adapter that can be asked is on the backend."""
+
+    step: int
+    artifacts: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCompleted:
+    """`training.completed`: the run's good end."""
+
+    timestamp: str | None
+    artifacts: tuple[Any, ...] = ()
+    metrics: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFailed:
+    """`training.failed`: the run's bad end, with the backend's own text."""
+
+    timestamp: str | None
+    error: str
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """An event whose type this release gives no meaning to."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """Data that is no event of this run: it is kept in the log and delivered to nobody."""
+
+    reason: str
+
+
+Event = (
+    TrainingStarted
+    | TrainingLog
+    | CheckpointSaved
+    | TrainingCompleted
+    | TrainingFailed
+    | Other
+    | Malformed
+)
+
+
+def type_of(name: str, data: str) -> str:
+    """A record's type: the JSON object's `type`, else the SSE event name."""
+    payload = _parse(data)
+    if isinstance(payload, dict) and isinstance(type := payload.get("type"), str):
+        # JSON can spell half a surrogate pair, which no UTF-8 text holds (RFC 8259, 8.2).
+        return type.encode("utf-8", "replace").decode() or name
+    return name
+
+
+def decode(type: str, data: str, job_id: str | None = None) -> Event:
+    """Read one event. Never raises: what cannot be an event of `job_id` is `Malformed`."""
+    if type == "end":
+        return Other("end")
+    payload = _parse(data)
+    if isinstance(payload, _NotJson):
+        return Malformed(payload.reason)
+    if not isinstance(payload, dict):
+        return Malformed("the data is not a JSON object")
+    named = payload.get("jobId")
+    if job_id is not None and named is not None and named != job_id:
+        return Malformed("the event is of another job")
+    try:
+        return _read(type, payload)
+    except _MissingError as missing:
+        return Malformed(str(missing))
+
+
+class _MissingError(Exception):
+    """A field that the event's type requires is not there, or is of another kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class _NotJson:
+    reason: str
+
+
+def _parse(data: str) -> object:
+    try:
+        return json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return _NotJson("the data is not JSON")
+
+
+def _refuse(constant: str) -> Never:
+    # NaN and Infinity are Python's own extension, not JSON (RFC 8259, 6).
+    raise ValueError(constant)
+
+
+def _read(type: str, payload: dict[str, Any]) -> Event:
+    match type:
+        case "training.log":
+            return TrainingLog(
+                step=_step(payload),
+                loss=_number(payload.get("loss")),
+                eval_loss=_number(payload.get("evalLoss")),
+                learning_rate=_number(payload.get("learningRate")),
+                epoch=_number(payload.get("epoch")),
+                samples_per_second=_number(payload.get("samplesPerSecond")),
+            )
+        case "checkpoint.saved":
+            return CheckpointSaved(_step(payload), _items(payload.get("artifacts")))
+        case "training.started":
+            return TrainingStarted(_text(payload.get("timestamp")), payload.get("metadata"))
+        case "training.completed":
+            return TrainingCompleted(
+                _text(payload.get("timestamp")),
+                _items(payload.get("artifacts")),
+                payload.get("metrics"),
+            )
+        case "training.failed":
+            return _failed(payload)
+        case _:
+            return Other(type)
+
+
+def _failed(payload: dict[str, Any]) -> TrainingFailed:
+    error = payload.get("error")
+    if not isinstance(error, str):
+        raise _MissingError("`error` must be a string")
+    step = _step(payload) if payload.get("step") is not None else None
+    return TrainingFailed(_text(payload.get("timestamp")), error, step)
+
+
+def _step(payload: dict[str, Any]) -> int:
+    step = _number(payload.get("step"))
+    if step is None or step != step // 1:
+        raise _MissingError("`step` must be a whole number")
+    return int(step)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _items(value: object) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list) else ()

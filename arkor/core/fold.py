@@ -1,0 +1,237 @@
+"""What a log adds up to: the one place where a run's state changes.
+
+`fold` is pure and total: no I/O, no clock, no randomness, and no record that it refuses. So the
+same log gives the same state anywhere, and everything else that knows something about a run is
+an index of this.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from types import MappingProxyType
+from typing import Any, Final
+
+from arkor.core.events import (
+    CheckpointSaved,
+    Event,
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingLog,
+    TrainingStarted,
+    decode,
+)
+from arkor.core.notes import (
+    Attached,
+    CallbackCompleted,
+    CallbackFailed,
+    CancelRequested,
+    Note,
+    Reconciled,
+    Resumed,
+    SubmitRequested,
+    Submitted,
+    read_note,
+)
+from arkor.core.record import Record
+from arkor.core.wire import Job, parse_job
+
+__all__ = ["INITIAL", "Consumer", "RunState", "fold", "fold_all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """How far one named callback set has come.
+
+    `cursor` is the last record it has finished. `partial` is a record behind it of which a call
+    is finished and another is owed. `failures` counts how often the call that is owed next has
+    raised; `doubtful` says that it may have been under way when its process ended.
+    """
+
+    name: str
+    cursor: int = 0
+    partial: tuple[int, str] | None = None
+    failures: int = 0
+    doubtful: bool = False
+
+    @property
+    def attempt(self) -> int:
+        """Which try the next call of this consumer is, from 1."""
+        return 1 + self.failures + self.doubtful
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """Everything a log says about its run, up to its last record.
+
+    `status` is `submitting` until the backend has accepted the run, then the job's own.
+    `records` is the last record's seq. `latest` holds the newest figure of each metric,
+    `counts` how many events of each type came, `checkpoints` the steps saved. `last_event_id`
+    is where the stream goes on, and `last_id_seq` the record that carries it.
+    """
+
+    run_id: str = ""
+    name: str = ""
+    status: str = "submitting"
+    job: Job | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: tuple[Any, ...] = ()
+    records: int = 0
+    head: bytes = b""
+    last_event_id: str | None = None
+    last_id_seq: int = 0
+    consumers: Mapping[str, Consumer] = field(default_factory=dict)
+    named: tuple[str, ...] = ()
+    checkpoints: tuple[int, ...] = ()
+    latest: Mapping[str, float] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    terminal_seq: int | None = None
+    cancel_requested: bool = False
+    wish: SubmitRequested | Attached | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def job_id(self) -> str | None:
+        """The backend's id of the run, once it has accepted it."""
+        return self.job.id if self.job else None
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the run has ended, whatever its callbacks still owe."""
+        return self.terminal_seq is not None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the run has ended and every consumer of its last owner has finished it."""
+        return self.terminal_seq is not None and all(
+            self.consumer(name).cursor >= self.terminal_seq for name in self.named
+        )
+
+    def consumer(self, name: str) -> Consumer:
+        """The consumer of that name; one that has finished nothing if it is new."""
+        return self.consumers.get(name) or Consumer(name)
+
+
+INITIAL: Final = RunState()
+
+
+def fold_all(records: Iterable[Record], state: RunState = INITIAL) -> RunState:
+    """The state after all of `records`, which follow `state`'s last one."""
+    return reduce(fold, records, state)
+
+
+def fold(state: RunState, record: Record) -> RunState:
+    """The state after one more record."""
+    state = replace(state, run_id=record.run_id, records=record.seq, head=record.digest)
+    if record.source == "stream":
+        return _observe(state, record)
+    note = read_note(record)
+    return state if note is None else _note(state, record, note)
+
+
+def _observe(state: RunState, record: Record) -> RunState:
+    counts = {**state.counts, record.type: state.counts.get(record.type, 0) + 1}
+    state = replace(state, counts=counts)
+    if record.sse_id is not None:
+        state = replace(state, last_event_id=record.sse_id or None, last_id_seq=record.seq)
+    if state.terminal:
+        return state
+    event = decode(record.type, record.data, state.job_id)
+    return _apply(state, record, event)
+
+
+def _apply(state: RunState, record: Record, event: Event) -> RunState:
+    match event:
+        case TrainingLog():
+            return replace(state, latest=_newest(state.latest, event))
+        case CheckpointSaved(step):
+            return replace(state, checkpoints=(*state.checkpoints, step))
+        case TrainingStarted(timestamp):
+            return _status(state, "running", startedAt=timestamp or record.recorded_at)
+        case TrainingCompleted(timestamp, artifacts):
+            state = replace(state, artifacts=artifacts, terminal_seq=record.seq)
+            return _status(state, "completed", completedAt=timestamp or record.recorded_at)
+        case TrainingFailed(timestamp, error):
+            state = replace(state, artifacts=(), terminal_seq=record.seq)
+            at = timestamp or record.recorded_at
+            return _status(state, "failed", completedAt=at, error=error)
+        case _:
+            return state
+
+
+def _newest(latest: Mapping[str, float], log: TrainingLog) -> Mapping[str, float]:
+    figures = {
+        "step": log.step,
+        "loss": log.loss,
+        "eval_loss": log.eval_loss,
+        "learning_rate": log.learning_rate,
+        "epoch": log.epoch,
+        "samples_per_second": log.samples_per_second,
+    }
+    return {**latest, **{name: value for name, value in figures.items() if value is not None}}
+
+
+def _status(state: RunState, status: str, **changes: str) -> RunState:
+    job = state.job
+    if job is not None:
+        job = parse_job({**job.to_wire(), "status": status, **changes})
+    return replace(state, status=status, job=job)
+
+
+def _note(state: RunState, record: Record, note: Note) -> RunState:
+    match note:
+        case SubmitRequested():
+            state = replace(state, name=note.name, config=note.config, wish=note)
+            return _owned(state, note.consumers, note.provenance)
+        case Attached():
+            state = _accepted(replace(state, config=note.job["config"], wish=note), note.job)
+            return _owned(state, note.consumers, note.provenance)
+        case Submitted(job):
+            return _accepted(state, job)
+        case Resumed():
+            state = _owned(state, note.consumers, note.provenance)
+            return state if note.clean else _doubt(state)
+        case CallbackCompleted() | CallbackFailed():
+            return _receipt(state, note)
+        case CancelRequested():
+            return replace(state, cancel_requested=True)
+        case Reconciled(job):
+            return state if state.terminal else _ended(_accepted(state, job), record)
+        case _:
+            return state
+
+
+def _owned(state: RunState, consumers: Iterable[str], provenance: Mapping[str, Any]) -> RunState:
+    return replace(state, named=tuple(consumers), provenance=provenance)
+
+
+def _accepted(state: RunState, value: Mapping[str, Any]) -> RunState:
+    job = parse_job(dict(value))
+    return replace(state, name=job.name, job=job, status=job.status)
+
+
+def _ended(state: RunState, record: Record) -> RunState:
+    job = state.job
+    if job is None or not job.terminal:
+        return state
+    artifacts = job.extra.get("artifacts")
+    ended = tuple(artifacts) if isinstance(artifacts, list) else ()
+    return replace(state, artifacts=ended, terminal_seq=record.seq)
+
+
+def _doubt(state: RunState) -> RunState:
+    names = {*state.consumers, *state.named}
+    consumers = {name: replace(state.consumer(name), doubtful=True) for name in names}
+    return replace(state, consumers=MappingProxyType(consumers))
+
+
+def _receipt(state: RunState, note: CallbackCompleted | CallbackFailed) -> RunState:
+    before = state.consumer(note.consumer)
+    match note:
+        case CallbackFailed(attempt=attempt):
+            # An attempt is counted from 1, and the one that may have been under way counts too.
+            after = replace(before, failures=attempt, doubtful=False)
+        case CallbackCompleted(done=True):
+            after = Consumer(note.consumer, cursor=note.record)
+        case CallbackCompleted(callback=callback):
+            after = Consumer(note.consumer, before.cursor, (note.record, callback or ""))
+    return replace(state, consumers=MappingProxyType({**state.consumers, note.consumer: after}))

@@ -1,0 +1,240 @@
+"""What this side did or saw: the `arkor.*` records of a log, written and read.
+
+A note is a frozen dataclass with a `TYPE`; `entry_of` writes it as JSON, `read_note` reads it
+back. Fields that a newer release added are ignored, and those an older one lacked take their
+defaults, so any release reads any log.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar, Final
+
+from arkor.core.record import Entry, Record
+
+__all__ = [
+    "Aborted",
+    "Attached",
+    "CallbackCompleted",
+    "CallbackFailed",
+    "CancelRequested",
+    "Note",
+    "Reconciled",
+    "Resumed",
+    "StreamClosed",
+    "StreamConflict",
+    "StreamGap",
+    "StreamOpened",
+    "StreamOversize",
+    "SubmitRequested",
+    "Submitted",
+    "entry_of",
+    "read_note",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRequested:
+    """The wish to submit, durable before the request is sent. `config` is redacted."""
+
+    TYPE: ClassVar = "arkor.submit.requested"
+
+    name: str
+    config: Mapping[str, Any]
+    fingerprint: str
+    idempotency_key: str
+    base_url: str
+    org_slug: str
+    project_slug: str
+    project_root: str
+    consumers: tuple[str, ...] = ()
+    run_key: str | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The backend accepted the run as `job`; `matched` if it was found by likeness."""
+
+    TYPE: ClassVar = "arkor.submitted"
+
+    job: Mapping[str, Any]
+    matched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A job that something else started was taken over from its first event."""
+
+    TYPE: ClassVar = "arkor.attached"
+
+    job: Mapping[str, Any]
+    base_url: str
+    org_slug: str
+    project_slug: str
+    project_root: str
+    consumers: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Another process, or the same one again, took the run. `clean` if nothing was under way."""
+
+    TYPE: ClassVar = "arkor.resumed"
+
+    epoch: int
+    clean: bool
+    consumers: tuple[str, ...] = ()
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """A connection answered; `last_event_id` is what was asked for."""
+
+    TYPE: ClassVar = "arkor.stream.opened"
+
+    last_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClosed:
+    """A connection, or the attempt at one, ended for `reason`. Counts are of that connection."""
+
+    TYPE: ClassVar = "arkor.stream.closed"
+
+    reason: str
+    events: int = 0
+    pings: int = 0
+    repeated: int = 0
+    malformed: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamGap:
+    """Numeric ids skipped: nothing came between `after` and `before`."""
+
+    TYPE: ClassVar = "arkor.stream.gap"
+
+    after: str
+    before: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConflict:
+    """The record before this one repeats an id that record `first` has with other bytes."""
+
+    TYPE: ClassVar = "arkor.stream.conflict"
+
+    sse_id: str
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOversize:
+    """An event too large to keep: what is known of it."""
+
+    TYPE: ClassVar = "arkor.stream.oversize"
+
+    event: str
+    length: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackCompleted:
+    """A receipt: `consumer` finished `callback` for `record`.
+
+    `done` if it owes that record no further call; then everything up to `record` is finished.
+    `callback` is `None` where a record is finished without a call.
+    """
+
+    TYPE: ClassVar = "arkor.callback.completed"
+
+    consumer: str
+    record: int
+    callback: str | None = None
+    attempt: int = 1
+    done: bool = True
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFailed:
+    """A callback raised; the same call is owed again. `error` is redacted."""
+
+    TYPE: ClassVar = "arkor.callback.failed"
+
+    consumer: str
+    record: int
+    callback: str
+    attempt: int
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The backend was asked to stop the run."""
+
+    TYPE: ClassVar = "arkor.cancel.requested"
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """The local wait was given up; the run goes on."""
+
+    TYPE: ClassVar = "arkor.aborted"
+
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """The stream did not tell the end, so the job was fetched and had a terminal status."""
+
+    TYPE: ClassVar = "arkor.reconciled"
+
+    job: Mapping[str, Any]
+    cause: str
+
+
+Note = (
+    SubmitRequested
+    | Submitted
+    | Attached
+    | Resumed
+    | StreamOpened
+    | StreamClosed
+    | StreamGap
+    | StreamConflict
+    | StreamOversize
+    | CallbackCompleted
+    | CallbackFailed
+    | CancelRequested
+    | Aborted
+    | Reconciled
+)
+
+_NOTES: Final[Mapping[str, Any]] = {note.TYPE: note for note in Note.__args__}
+_FIELDS: Final = {note: frozenset(field.name for field in fields(note)) for note in _NOTES.values()}
+
+
+def entry_of(note: Note, *, sse_id: str | None = None) -> Entry:
+    """The entry that appends `note`."""
+    data = json.dumps(asdict(note), ensure_ascii=False, separators=(",", ":"))
+    return Entry("local", note.TYPE, data, sse_id)
+
+
+def read_note(record: Record) -> Note | None:
+    """The note in a local record, or `None` for a type this release does not know."""
+    kind = _NOTES.get(record.type) if record.source == "local" else None
+    if kind is None:
+        return None
+    known = _FIELDS[kind]
+    given = json.loads(record.data)
+    note: Note = kind(**{name: value for name, value in given.items() if name in known})
+    return note
