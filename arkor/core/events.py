@@ -96,9 +96,9 @@ Event = (
 def type_of(name: str, data: str) -> str:
     """A record's type: the JSON object's `type`, else the SSE event name."""
     payload = _parse(data)
-    if isinstance(payload, dict) and isinstance(type := payload.get("type"), str):
+    if isinstance(payload, dict) and isinstance(kind := payload.get("type"), str):
         # JSON can spell half a surrogate pair, which no UTF-8 text holds (RFC 8259, 8.2).
-        return type.encode("utf-8", "replace").decode() or name
+        return kind.encode("utf-8", "replace").decode() or name
     return name
 
 

@@ -1,0 +1,73 @@
+"""Which callbacks a record owes: the same answer for delivery, for receipts and for replay."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from arkor.core.events import (
+    CheckpointSaved,
+    Event,
+    Malformed,
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingLog,
+    TrainingStarted,
+    decode,
+)
+from arkor.core.fold import Consumer, RunState
+from arkor.core.notes import Reconciled
+from arkor.core.record import Record
+
+__all__ = ["CALLBACKS", "calls_of", "event_of", "owed"]
+
+CALLBACKS: Final = (
+    "on_started",
+    "on_log",
+    "on_checkpoint",
+    "on_completed",
+    "on_failed",
+    "on_cancelled",
+    "on_event",
+)
+"""The names a callback set may define."""
+
+_BY_EVENT: Final[Mapping[type, str]] = {
+    TrainingStarted: "on_started",
+    TrainingLog: "on_log",
+    CheckpointSaved: "on_checkpoint",
+    TrainingCompleted: "on_completed",
+    TrainingFailed: "on_failed",
+}
+_BY_STATUS: Final[Mapping[str, str]] = {
+    "completed": "on_completed",
+    "failed": "on_failed",
+    "cancelled": "on_cancelled",
+}
+
+
+def event_of(record: Record, state: RunState) -> Event | None:
+    """The event in a stream record of the run in `state`; `None` for what this side noted."""
+    if record.source != "stream":
+        return None
+    return decode(record.type, record.data, state.job_id)
+
+
+def calls_of(record: Record, state: RunState) -> tuple[str, ...]:
+    """The callbacks a record is given to, in order. `state` is that after the record."""
+    if record.type == Reconciled.TYPE:
+        ends_here = state.terminal_seq == record.seq
+        return (_BY_STATUS[state.status],) if ends_here else ()
+    event = event_of(record, state)
+    if event is None or isinstance(event, Malformed):
+        return ()
+    typed = _BY_EVENT.get(type(event))
+    return (typed, "on_event") if typed else ("on_event",)
+
+
+def owed(record: Record, state: RunState, consumer: Consumer) -> tuple[str, ...]:
+    """Those of a record's callbacks that `consumer` has not finished."""
+    if record.seq <= consumer.cursor:
+        return ()
+    calls = calls_of(record, state)
+    if consumer.partial and consumer.partial[0] == record.seq:
+        return calls[calls.index(consumer.partial[1]) + 1 :]
+    return calls
