@@ -1,0 +1,61 @@
+"""Train on demand from a web server: `uvicorn web_route:app`.
+
+A request starts a run and answers with its job's id at once; the run is followed in the
+background. Each request is a run of its own (`resume="never"`). Runs that a server left behind
+when it died are taken up once, when the next server starts.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from src.arkor.trainer import make_trainer
+
+from arkor import FailedContext, Trainer, TrainingResult, open_journal, resume_orphaned
+
+following: set[asyncio.Task[TrainingResult]] = set()
+
+
+class Alerts:
+    """What is called as a run goes on, in this server or in the next."""
+
+    def on_failed(self, ctx: FailedContext) -> None:
+        print(f"ALERT: {ctx.job.name} ({ctx.job.id}) failed: {ctx.error}")
+
+
+def follow(trainer: Trainer) -> None:
+    """Wait for a run in the background. asyncio keeps no reference to its tasks: we do."""
+    task = asyncio.create_task(trainer.wait())
+    following.add(task)
+    task.add_done_callback(ended)
+
+
+def ended(task: asyncio.Task[TrainingResult]) -> None:
+    """Say so when `wait()` raised: the run may go on, and the next server takes it up."""
+    following.discard(task)
+    if not task.cancelled() and (error := task.exception()):
+        print(f"No longer following a run: {error}")
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    for trainer in await resume_orphaned(callbacks=Alerts()):
+        follow(trainer)
+    yield
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.post("/train", status_code=202)
+async def train() -> dict[str, str]:
+    trainer = make_trainer(resume="never", callbacks=Alerts())
+    started = await trainer.start()
+    follow(trainer)
+    return {"jobId": started.job_id}
+
+
+@app.get("/train/{job_id}")
+def status(job_id: str) -> dict[str, str]:
+    return {"jobId": job_id, "status": open_journal().run(job_id).status}

@@ -1,0 +1,69 @@
+"""The README is true: its programs run, its files exist, and it names every command."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PROGRAMS = re.findall(r"^```python\n(.*?)^```$", README, re.M | re.S)
+DATA = ROOT / "scripts" / "recipes" / "data" / "tickets.jsonl"
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("program", PROGRAMS, ids=[f"block{n}" for n, _ in enumerate(PROGRAMS, 1)])
+def test_each_python_block_runs(program: str, backend: Any, tmp_path: Path) -> None:
+    shutil.copy(DATA, tmp_path / "train.jsonl")
+    (tmp_path / "program.py").write_text(program)
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env=backend.environ(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_first_program_is_short() -> None:
+    assert len(PROGRAMS[0].splitlines()) <= 20
+
+
+def test_every_script_is_named_and_every_named_script_exists() -> None:
+    named = set(re.findall(r"`(scripts/[\w-]+)`", README))
+    verbs = {
+        f"scripts/{path.name}"
+        for path in (ROOT / "scripts").iterdir()
+        if path.is_file() and not path.suffix
+    }
+    assert named == verbs
+
+
+def test_every_recipe_is_named_and_every_named_recipe_exists() -> None:
+    named = set(re.findall(r"^\| `(\w+\.py)` \|", README, re.M))
+    assert named == {path.name for path in (ROOT / "scripts" / "recipes").glob("*.py")}
+
+
+def test_every_command_is_named() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "arkor", "--help"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "TERM": "dumb", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    commands = set(re.findall(r"^\W*([a-z]+)  ", shown.partition("Commands")[2], re.M))
+    assert commands
+    assert [each for each in sorted(commands) if f"`arkor {each}" not in README] == []
+
+
+def test_every_link_leads_somewhere() -> None:
+    targets = re.findall(r"\]\((?!http)([^)#]+)\)", README)
+    assert [each for each in targets if not (ROOT / each).exists()] == []
