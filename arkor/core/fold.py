@@ -35,7 +35,10 @@ from arkor.core.notes import (
 from arkor.core.record import Record
 from arkor.core.wire import Job, parse_job
 
-__all__ = ["INITIAL", "Consumer", "RunState", "fold", "fold_all"]
+__all__ = ["INITIAL", "Consumer", "RunState", "fold", "fold_all", "number_of"]
+
+LONGEST_NUMBER: Final = 18
+"""Digits of the longest id that is read as a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ class RunState:
     `status` is `submitting` until the backend has accepted the run, then the job's own.
     `records` is the last record's seq. `latest` holds the newest figure of each metric,
     `counts` how many events of each type came, `checkpoints` the steps saved. `last_event_id`
-    is where the stream goes on, and `last_id_seq` the record that carries it.
+    is where the stream goes on, `last_id_seq` the record that carries it, and `highest_id` the
+    greatest id that is a number.
     """
 
     run_id: str = ""
@@ -79,6 +83,7 @@ class RunState:
     head: bytes = b""
     last_event_id: str | None = None
     last_id_seq: int = 0
+    highest_id: int | None = None
     consumers: Mapping[str, Consumer] = field(default_factory=dict)
     named: tuple[str, ...] = ()
     checkpoints: tuple[int, ...] = ()
@@ -114,6 +119,11 @@ class RunState:
 INITIAL: Final = RunState()
 
 
+def number_of(id: str) -> int | None:
+    """An event id as a number, if it is one that a backend counts by."""
+    return int(id) if id.isascii() and id.isdigit() and len(id) <= LONGEST_NUMBER else None
+
+
 def fold_all(records: Iterable[Record], state: RunState = INITIAL) -> RunState:
     """The state after all of `records`, which follow `state`'s last one."""
     return reduce(fold, records, state)
@@ -122,17 +132,28 @@ def fold_all(records: Iterable[Record], state: RunState = INITIAL) -> RunState:
 def fold(state: RunState, record: Record) -> RunState:
     """The state after one more record."""
     state = replace(state, run_id=record.run_id, records=record.seq, head=record.digest)
+    if record.sse_id is not None:
+        state = _identified(state, record.sse_id)
     if record.source == "stream":
         return _observe(state, record)
     note = read_note(record)
     return state if note is None else _note(state, record, note)
 
 
+def _identified(state: RunState, id: str) -> RunState:
+    number = number_of(id)
+    return replace(
+        state,
+        # An empty id asks for no place to go on from (WHATWG HTML, 9.2.6).
+        last_event_id=id or None,
+        last_id_seq=state.records,
+        highest_id=state.highest_id if number is None else max(number, state.highest_id or number),
+    )
+
+
 def _observe(state: RunState, record: Record) -> RunState:
     counts = {**state.counts, record.type: state.counts.get(record.type, 0) + 1}
     state = replace(state, counts=counts)
-    if record.sse_id is not None:
-        state = replace(state, last_event_id=record.sse_id or None, last_id_seq=record.seq)
     if state.terminal:
         return state
     event = decode(record.type, record.data, state.job_id)

@@ -1,0 +1,103 @@
+"""Callback sets: what a user gives, and the named consumers it becomes."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from arkor.core.calls import CALLBACKS
+from arkor.errors import ConfigError
+from arkor.runner.contexts import (
+    CancelledContext,
+    CheckpointContext,
+    CompletedContext,
+    Context,
+    EventContext,
+    FailedContext,
+    LogContext,
+    StartedContext,
+)
+
+__all__ = ["BoundCallbacks", "CallbackSet", "TrainerCallbacks", "bind"]
+
+CallbackSet = object
+"""A `TrainerCallbacks`, a dict of callbacks by name, or any object with such methods."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainerCallbacks:
+    """Functions to call as a run goes on, each with one context; plain or `async`.
+
+    `name` is the consumer whose progress the journal keeps: give one where a trainer has
+    several sets. With `replays`, a restarted process is given every record again, with
+    `ctx.replaying` true for those that were finished.
+    """
+
+    on_started: Callable[[StartedContext], Any] | None = None
+    on_log: Callable[[LogContext], Any] | None = None
+    on_checkpoint: Callable[[CheckpointContext], Any] | None = None
+    on_completed: Callable[[CompletedContext], Any] | None = None
+    on_failed: Callable[[FailedContext], Any] | None = None
+    on_cancelled: Callable[[CancelledContext], Any] | None = None
+    on_event: Callable[[EventContext], Any] | None = None
+    name: str | None = None
+    replays: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BoundCallbacks:
+    """One consumer: a name that is unique in its trainer, and the functions it has."""
+
+    name: str
+    replays: bool = False
+    functions: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+
+    async def call(self, callback: str, context: Context) -> None:
+        """Call one function and wait for it. Whatever it raises passes through unchanged."""
+        result = self.functions[callback](context)
+        if inspect.isawaitable(result):
+            await result
+
+
+def bind(callbacks: CallbackSet | Sequence[CallbackSet] | None) -> tuple[BoundCallbacks, ...]:
+    """Name each callback set. Raises `ConfigError` for a set without callbacks or a name twice."""
+    given = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+    alone = len(given) == 1
+    bound = tuple(_bind(item, alone) for item in given if item is not None)
+    names = [item.name for item in bound]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"two callback sets are called {name!r}; give each a `name`", field="callbacks"
+            )
+    # A run without callbacks still has one consumer, so that it has somebody to settle it.
+    return bound or (BoundCallbacks("main"),)
+
+
+def _bind(item: object, alone: bool) -> BoundCallbacks:
+    given = item if isinstance(item, Mapping) else None
+    if given is not None:
+        _check_keys(given)
+    read = given.get if given is not None else lambda key, default=None: getattr(item, key, default)
+    functions = {key: function for key in CALLBACKS if (function := read(key)) is not None}
+    for key, function in functions.items():
+        if not callable(function):
+            raise ConfigError(f"callbacks.{key} must be callable", field=f"callbacks.{key}")
+    if not functions and not isinstance(item, Mapping | TrainerCallbacks):
+        raise ConfigError(
+            f"{type(item).__qualname__} has none of {', '.join(CALLBACKS)}", field="callbacks"
+        )
+    name = read("name") or ("main" if alone else type(item).__qualname__)
+    if not isinstance(name, str):
+        raise ConfigError("a callback set's `name` must be a text", field="callbacks.name")
+    return BoundCallbacks(name, bool(read("replays", False)), functions)
+
+
+def _check_keys(given: Mapping[str, Any]) -> None:
+    known = (*CALLBACKS, "name", "replays")
+    for key in given:
+        if key not in known:
+            raise ConfigError(
+                f"callbacks.{key} is not a callback; there are {', '.join(known)}",
+                field=f"callbacks.{key}",
+            )

@@ -1,0 +1,66 @@
+"""The one thread on which Arkor records.
+
+Reading streams, renewing leases and writing the journal happen on a loop of this thread, so a
+callback that blocks the caller's loop, or has none, stops none of them. A forked child gets a
+thread of its own.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+__all__ = ["iterate", "on_engine", "submit"]
+
+T = TypeVar("T")
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+
+
+def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+    """Start `coroutine` on Arkor's thread; its result, or failure, is in the future."""
+    return asyncio.run_coroutine_threadsafe(coroutine, _engine())
+
+
+async def on_engine(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run `coroutine` on Arkor's thread and wait for it here. Cancelling this cancels that."""
+    return await asyncio.wrap_future(submit(coroutine))
+
+
+async def iterate(items: AsyncGenerator[T, None]) -> AsyncIterator[T]:
+    """Iterate here over what `items` yields on Arkor's thread."""
+    end = object()
+
+    async def step() -> T | object:
+        return await anext(items, end)
+
+    try:
+        while (item := await on_engine(step())) is not end:
+            yield item  # type: ignore[misc]
+    finally:
+        await on_engine(_close(items))
+
+
+async def _close(items: AsyncGenerator[T, None]) -> None:
+    await items.aclose()
+
+
+def _engine() -> asyncio.AbstractEventLoop:
+    global _loop
+    with _lock:
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            threading.Thread(target=_loop.run_forever, name="arkor", daemon=True).start()
+        return _loop
+
+
+def _forget() -> None:
+    global _lock, _loop
+    # The child of a fork has neither the thread nor whoever held the lock.
+    _lock, _loop = threading.Lock(), None
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,70 @@
+"""Asking a trained adapter from inside a callback."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from arkor.client.chat import InferResult, build_chat_body, chat, stream_chat
+from arkor.core.wire import Adapter
+from arkor.runner.engine import iterate, on_engine
+from arkor.runner.session import Session
+
+__all__ = ["Infer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Infer:
+    """Asks one adapter: `await infer(messages)`, or `async for delta in infer.stream(messages)`.
+
+    Options are those of the backend's chat: `temperature`, `top_p`, `max_tokens`, `tools`,
+    `tool_choice`, `response_format`, `structured_outputs`. Raises `ConfigError` for constraints
+    that exclude each other, `CloudApiError` for a refusal.
+    """
+
+    session: Session
+    adapter: Adapter | None = None
+
+    def of(self, adapter: Adapter) -> "Infer":
+        """The same for another adapter."""
+        return Infer(self.session, adapter)
+
+    async def __call__(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        tool_choice: str | Mapping[str, Any] | None = None,
+        response_format: Mapping[str, Any] | None = None,
+        structured_outputs: Mapping[str, Any] | None = None,
+    ) -> InferResult:
+        """Ask, and wait for the whole answer."""
+        body = build_chat_body(
+            messages,
+            adapter=self.adapter,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens,
+            tools=tools,
+            tool_choice=tool_choice,
+            response_format=response_format,
+            structured_outputs=structured_outputs,
+            stream=False,
+        )
+        return await on_engine(self._ask(body))
+
+    def stream(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> AsyncIterator[str]:
+        """Ask, and yield the answer's text piece by piece. `options` as for the call."""
+        body = build_chat_body(messages, adapter=self.adapter, stream=True, **options)
+        return iterate(self._deltas(body))
+
+    async def _ask(self, body: Mapping[str, Any]) -> InferResult:
+        async with self.session.connect() as api:
+            return await chat(api, self.session.scope, body)
+
+    async def _deltas(self, body: Mapping[str, Any]) -> AsyncGenerator[str, None]:
+        async with self.session.connect() as api:
+            async for delta in stream_chat(api, self.session.scope, body):
+                yield delta

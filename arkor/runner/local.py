@@ -1,0 +1,99 @@
+"""The embedded backend as its clients see it: found, or started, and reached over the wire.
+
+A running one describes itself in `server.json`, which only its user can read. Whoever can read
+that file may use the backend, so its token never becomes an identity in the credentials file.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from arkor.errors import BackendUnreachableError
+from arkor.store.filelock import file_lock
+from arkor.store.paths import backend_path, ensure_home
+
+__all__ = ["LOCAL", "LocalBackend", "ensure_backend", "find_backend"]
+
+LOCAL: Final = "local"
+"""The backend address, and the organisation, that mean the embedded backend."""
+
+START_TIMEOUT: Final = 60.0
+"""Seconds that a backend may take from its start to its first answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBackend:
+    """A running embedded backend: where it listens and what it demands."""
+
+    url: str
+    token: str = field(repr=False)
+    pid: int
+
+
+def find_backend(home: Path) -> LocalBackend | None:
+    """The embedded backend of `home` if one is running and answers."""
+    try:
+        found = json.loads((backend_path(home) / "server.json").read_text())
+        backend = LocalBackend(found["url"], found["token"], found["pid"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+    return backend if _answers(backend) else None
+
+
+def ensure_backend(home: Path) -> LocalBackend:
+    """The running embedded backend of `home`, started if there is none.
+
+    Of several processes that ask at once, one starts it and the others find it. It outlives
+    them all. Raises `BackendUnreachableError` with the end of its log if it does not come up.
+    """
+    if backend := find_backend(home):
+        return backend
+    ensure_home(home)
+    folder = backend_path(home)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with file_lock(folder / "start.lock", timeout=START_TIMEOUT):
+        return find_backend(home) or _start(home, folder)
+
+
+def _start(home: Path, folder: Path) -> LocalBackend:
+    log = folder / "backend.log"
+    # A session of its own: the terminal's Ctrl-C and hang-up are not for the backend.
+    with log.open("ab") as output:
+        os.chmod(log, 0o600)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "arkor", "backend", "serve", "--home", str(home)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=folder,
+        )
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline and process.poll() is None:
+        if backend := find_backend(home):
+            return backend
+        time.sleep(0.05)
+    if backend := find_backend(home):
+        return backend
+    raise BackendUnreachableError(
+        f"the embedded backend did not start; the end of {log} says: {_tail(log)}"
+    )
+
+
+def _answers(backend: LocalBackend) -> bool:
+    try:
+        return httpx.get(f"{backend.url}/healthz", timeout=5, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
+
+
+def _tail(log: Path, lines: int = 5) -> str:
+    text = log.read_text(errors="replace").strip().splitlines()[-lines:]
+    return " | ".join(text) or "nothing"

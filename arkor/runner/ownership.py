@@ -1,0 +1,115 @@
+"""Owning a run: the one door through which its owner appends, and the lease that allows it."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from arkor.core.fold import INITIAL, RunState, fold_all
+from arkor.core.notes import Note, entry_of
+from arkor.core.record import Entry, Record
+from arkor.core.redact import redact
+from arkor.errors import JournalError, RunOwnedError
+from arkor.runner.engine import on_engine
+from arkor.runner.session import Session
+from arkor.store.journal import Journal
+from arkor.store.lease import RENEW_EVERY
+from arkor.store.writer import Writer
+
+__all__ = ["OwnedRun", "index_of"]
+
+log = logging.getLogger("arkor")
+
+
+def index_of(state: RunState) -> dict[str, object]:
+    """What the journal's list of runs keeps of a run's state."""
+    return {
+        "name": state.name,
+        "job_id": state.job_id,
+        "status": state.status,
+        "settled": state.settled,
+    }
+
+
+@dataclass(slots=True)
+class OwnedRun:
+    """A run this process owns, until it is settled or the process ends.
+
+    `state` is the fold of the log as this side last saw it. Everything here but `note` runs on
+    Arkor's thread.
+    """
+
+    run_id: str
+    epoch: int
+    session: Session
+    writer: Writer
+    journal: Journal
+    salt: bytes
+    state: RunState = INITIAL
+    _renewal: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    @property
+    def job_id(self) -> str:
+        """The backend's id of the run. Only for a run that was accepted."""
+        if self.state.job_id is None:
+            raise ValueError(f"run {self.run_id} has not been accepted yet")
+        return self.state.job_id
+
+    def append(self, entries: Sequence[Entry], *, durable: bool) -> list[Record]:
+        """Append, and fold what was appended. Raises `RunOwnedError` if another owner came.
+
+        `durable` survives power loss when this returns; otherwise the death of the process.
+        """
+        with self.writer.transaction(durable=durable) as tx:
+            tx.check_epoch(self.run_id, self.epoch)
+            records = tx.append(self.run_id, [self._redacted(entry) for entry in entries])
+            self._catch_up(records[0].seq - 1)
+            state = fold_all(records, self.state)
+            if (index := index_of(state)) != index_of(self.state):
+                tx.set_index(self.run_id, index)
+        self.state = state
+        return records
+
+    async def note(self, note: Note, *, durable: bool = False) -> None:
+        """Append one note from the caller's loop."""
+
+        async def write() -> None:
+            self.append([entry_of(note)], durable=durable)
+
+        await on_engine(write())
+
+    def _catch_up(self, last: int) -> None:
+        # Others may note something, such as a wish to cancel, in a run that they do not own.
+        if self.state.records < last:
+            missed = self.journal.records(self.run_id, after=self.state.records)
+            self.state = fold_all((record for record in missed if record.seq <= last), self.state)
+
+    def keep(self) -> None:
+        """Renew the lease from now on, as long as the process lives."""
+        if self._renewal is None or self._renewal.done():
+            self._renewal = asyncio.get_running_loop().create_task(self._renew())
+
+    def rest(self) -> None:
+        """Leave the run idle: ours still, but another process may take it over on request."""
+        self.writer.set_idle(self.run_id, self.epoch)
+
+    def release(self) -> None:
+        """Give the run up for good: it is settled."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        self.writer.release(self.run_id, self.epoch)
+
+    def _redacted(self, entry: Entry) -> Entry:
+        data = redact(entry.data, self.session.secrets, self.salt)
+        return entry if data is entry.data else Entry(entry.source, entry.type, data, entry.sse_id)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY)
+            try:
+                self.writer.renew(self.run_id, self.epoch)
+            except RunOwnedError:
+                return
+            except JournalError as error:
+                # The next append says it to the caller; a lease that is late is not yet lost.
+                log.warning("the lease of run %s was not renewed: %s", self.run_id, error)

@@ -1,0 +1,123 @@
+"""Everything around a run, resolved once: the store, the backend, who we are, which project."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from arkor.client.api import CloudApiClient
+from arkor.core.wire import Scope
+from arkor.runner.identity import Identity, default_arkor_cloud_api_url, ensure_credentials
+from arkor.runner.local import LOCAL, LocalBackend, ensure_backend, find_backend
+from arkor.runner.options import TrainerOptions
+from arkor.runner.scope import ensure_project, resolve_scope
+from arkor.runner.settings import load_settings
+from arkor.store.credentials import OAuthCredentials
+from arkor.store.paths import home as find_home
+from arkor.store.state import project_root
+
+__all__ = ["Session", "open_session"]
+
+
+@dataclass(slots=True)
+class Session:
+    """One identity at one backend, for one project. Its requests are made on Arkor's thread.
+
+    `address` is what was asked for and what the journal keeps: a URL, or `local` for the
+    embedded backend, wherever that listens at the moment. `identity` is `None` there.
+    """
+
+    home: Path
+    root: Path
+    address: str
+    scope: Scope
+    options: TrainerOptions
+    identity: Identity | None = None
+    _backend: LocalBackend | None = None
+    _http: httpx.AsyncClient | None = None
+    _secrets: set[str] = field(default_factory=set, repr=False)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Every token this session has used; none of them may reach the log."""
+        return frozenset(self._secrets)
+
+    def keep_secret(self, secret: str) -> None:
+        """Keep one more text out of the log."""
+        self._secrets.add(secret)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[CloudApiClient]:
+        """A client of the backend. An embedded one that is not running is started."""
+        if self.identity is None:
+            if self._backend is None:
+                self._backend = await asyncio.to_thread(ensure_backend, self.home)
+            url, token = self._backend.url, _Bearer(self._backend.token)
+            self._secrets.add(token.token)
+            yield CloudApiClient(url, token, http=self._client())
+        else:
+            self._secrets.update(_secrets_of(self.identity))
+            yield CloudApiClient(self.address, self.identity, http=self._client())
+
+    def lost(self) -> None:
+        """Look for the embedded backend anew at the next request: this one failed."""
+        self._backend = None
+
+    async def close(self) -> None:
+        """Close the connections; the next request opens new ones."""
+        if self._http is not None:
+            http, self._http = self._http, None
+            await http.aclose()
+
+    def _client(self) -> httpx.AsyncClient:
+        if self.options.http is not None:
+            return self.options.http
+        if self._http is None:
+            self._http = httpx.AsyncClient(follow_redirects=False)
+        return self._http
+
+
+@dataclass(frozen=True, slots=True)
+class _Bearer:
+    token: str = field(repr=False)
+
+
+async def open_session(options: TrainerOptions) -> Session:
+    """Resolve everything around a run; the embedded backend is started if it is asked for.
+
+    Raises `ConfigError` for settings that cannot work, `CredentialsError`,
+    `ProjectStateError`, and what the backend's refusals raise.
+    """
+    root = project_root(options.cwd)
+    settings = load_settings(options.cwd, backend=options.base_url, home=options.home)
+    home = find_home(settings.home)
+    if settings.backend == LOCAL or _is_embedded(settings.backend, options, home):
+        session = Session(home, root, LOCAL, Scope(LOCAL, ""), options)
+        async with session.connect() as api:
+            project = await ensure_project(api, LOCAL, root)
+        session.scope = Scope(LOCAL, project["slug"])
+        return session
+    identity = options.credentials or await ensure_credentials(home=home, base_url=settings.backend)
+    address = settings.backend
+    if address is None:
+        address = default_arkor_cloud_api_url(identity)
+    session = Session(home, root, address.rstrip("/"), Scope("", ""), options, identity)
+    async with session.connect() as api:
+        session.scope = await resolve_scope(api, identity, root=root, home=home)
+    return session
+
+
+def _is_embedded(address: str | None, options: TrainerOptions, home: Path) -> bool:
+    if address is None or options.credentials is not None or "127.0.0.1" not in address:
+        return False
+    backend = find_backend(home)
+    return backend is not None and backend.url == address.rstrip("/")
+
+
+def _secrets_of(identity: Identity) -> set[str]:
+    if isinstance(identity, OAuthCredentials):
+        return {identity.access_token, *filter(None, [identity.refresh_token])}
+    return {identity.token}
