@@ -2,9 +2,8 @@
 
 import sys
 
-from src.arkor.trainer import make_trainer
-
 from arkor import ArkorError
+from src.arkor.trainer import make_trainer
 
 
 def main() -> int:

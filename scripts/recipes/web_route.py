@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from src.arkor.trainer import make_trainer
 
 from arkor import FailedContext, Trainer, TrainingResult, open_journal, resume_orphaned
+from src.arkor.trainer import make_trainer
 
 following: set[asyncio.Task[TrainingResult]] = set()
 
