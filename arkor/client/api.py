@@ -1,0 +1,190 @@
+"""The cloud API: one coroutine per endpoint."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+
+from arkor.client import chat as _chat
+from arkor.client.answers import read_object
+from arkor.client.notices import DeprecationHandler
+from arkor.client.stream import EventStream, open_events
+from arkor.client.transport import HasToken, Refresh, Request, Transport, open_http, path_of
+from arkor.core.wire import Job, Scope, parse_job
+from arkor.errors import CloudApiError, ProtocolError
+
+__all__ = ["CloudApiClient", "HasToken"]
+
+_PIECE: Final = 1024 * 1024
+_UPLOAD_TIMEOUT: Final = httpx.Timeout(120.0, connect=10.0)
+
+
+class CloudApiClient:
+    """The backend at `base_url`, for one identity.
+
+    Every coroutine raises `CloudApiError` for a status outside 2xx, `BackendUnreachableError`
+    if nothing answered, and `ProtocolError` for an answer that is not the protocol. What is
+    safe to repeat is tried three times. As a context manager it closes the HTTP client that it
+    made; one that was given stays open. `refresh` gets new credentials after a 401.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: HasToken,
+        *,
+        http: httpx.AsyncClient | None = None,
+        on_deprecation: DeprecationHandler | None = None,
+        refresh: Refresh | None = None,
+    ) -> None:
+        self._own = open_http() if http is None else None
+        client = http or self._own
+        assert client is not None
+        self.transport = Transport(
+            base_url, credentials, http=client, on_deprecation=on_deprecation, refresh=refresh
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the HTTP client, if it is this object's own."""
+        if self._own is not None:
+            await self._own.aclose()
+
+    async def me(self) -> dict[str, Any]:
+        """Who the backend takes us for: `user`, and the `orgs` within reach."""
+        return await self._object(Request("GET", path_of("v1", "me")))
+
+    async def list_projects(self, org_slug: str) -> list[dict[str, Any]]:
+        """The projects of an organisation: each has `id`, `slug`, `name`, `orgId`."""
+        value = await self._object(Request("GET", path_of("v1", "projects"), {"orgSlug": org_slug}))
+        return [_project(item) for item in _list(value, "projects")]
+
+    async def create_project(self, org_slug: str, name: str, slug: str) -> dict[str, Any]:
+        """Make a project. `CloudApiError` 409 if the slug is taken."""
+        query, body = {"orgSlug": org_slug}, {"name": name, "slug": slug}
+        value = await self._object(Request("POST", path_of("v1", "projects"), query, json=body))
+        return _project(value.get("project"))
+
+    async def create_job(
+        self,
+        scope: Scope,
+        name: str,
+        config: Mapping[str, Any],
+        *,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Submit a job. With a key it is safe to repeat, at a backend that honours keys."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        body = {"name": name, "config": dict(config)}
+        value = await self._object(
+            Request("POST", path_of("v1", "jobs"), _query(scope), headers, json=body)
+        )
+        return parse_job(value.get("job"))
+
+    async def list_jobs(self, scope: Scope) -> list[Job]:
+        """The project's jobs, in the backend's order."""
+        value = await self._object(Request("GET", path_of("v1", "jobs"), _query(scope)))
+        return [parse_job(item) for item in _list(value, "jobs")]
+
+    async def get_job(self, scope: Scope, job_id: str) -> Job:
+        """One job as it is now."""
+        path = path_of("v1", "jobs", job_id)
+        value = await self._object(Request("GET", path, _query(scope)))
+        return parse_job(value.get("job"))
+
+    async def cancel_job(self, scope: Scope, job_id: str) -> None:
+        """Ask for a job to be stopped. `CloudApiError` 409 if it has ended already."""
+        path = path_of("v1", "jobs", job_id, "cancel")
+        await self.transport.send(Request("POST", path, _query(scope)))
+
+    def open_event_stream(
+        self,
+        scope: Scope,
+        job_id: str,
+        *,
+        last_event_id: str | None = None,
+        idle_timeout: float = 90.0,
+    ) -> AbstractAsyncContextManager[EventStream]:
+        """One connection to a job's events, after `last_event_id`; see `EventStream`."""
+        return open_events(
+            self, scope, job_id, last_event_id=last_event_id, idle_timeout=idle_timeout
+        )
+
+    async def chat(self, scope: Scope, body: Mapping[str, Any]) -> _chat.InferResult:
+        """Ask a model and wait for the whole answer; `build_chat_body` makes the body."""
+        return await _chat.chat(self, scope, body)
+
+    def stream_chat(self, scope: Scope, body: Mapping[str, Any]) -> AsyncIterator[str]:
+        """Ask a model; yield the answer's text as it comes."""
+        return _chat.stream_chat(self, scope, body)
+
+    async def put_dataset(self, sha256: str, path: Path) -> None:
+        """Bring a file to the backend, unless one with this digest (hex) is there.
+
+        `CloudApiError` 404 or 405 at a backend that takes no files, 400 if the file is not the
+        one the digest is of.
+        """
+        at = path_of("v1", "datasets", sha256)
+        try:
+            await self.transport.send(Request("HEAD", at))
+        except CloudApiError as error:
+            if error.status not in (404, 405):
+                raise
+        else:
+            return
+        size = await asyncio.to_thread(lambda: path.stat().st_size)
+        await self.transport.send(
+            Request(
+                "PUT",
+                at,
+                headers={"Content-Type": "application/x-ndjson", "Content-Length": str(size)},
+                content=partial(_pieces, path),
+                timeout=_UPLOAD_TIMEOUT,
+            )
+        )
+
+    async def _object(self, request: Request) -> dict[str, Any]:
+        response = await self.transport.send(request)
+        return read_object(response, self.transport.secret)
+
+
+def _query(scope: Scope) -> dict[str, str]:
+    return {"orgSlug": scope.org_slug, "projectSlug": scope.project_slug}
+
+
+def _list(value: Mapping[str, Any], key: str) -> list[Any]:
+    items = value.get(key)
+    if not isinstance(items, list):
+        raise ProtocolError(f"the answer has no list `{key}`")
+    return items
+
+
+def _project(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ProtocolError("a project must be a JSON object")
+    for key in ("id", "slug", "name", "orgId"):
+        if not isinstance(value.get(key), str):
+            raise ProtocolError(f"a project's `{key}` must be a string")
+    return value
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    file = await asyncio.to_thread(path.open, "rb")
+    with file:
+        while piece := await asyncio.to_thread(file.read, _PIECE):
+            yield piece

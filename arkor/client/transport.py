@@ -1,0 +1,311 @@
+"""One request to the backend: its headers, its tries, and what its failures become."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+from urllib.parse import quote, urlencode
+
+import httpx
+
+from arkor.client.answers import LONGEST_ERROR_BODY, error_of
+from arkor.client.notices import DeprecationHandler, notify, read_deprecation, sdk_version
+from arkor.client.retry import Backoff, is_transient, parse_http_date
+from arkor.errors import BackendUnreachableError, CloudApiError, ConfigError, CredentialsError
+
+__all__ = [
+    "HasToken",
+    "HasTransport",
+    "NeverSentError",
+    "Refresh",
+    "Request",
+    "Transport",
+    "open_http",
+    "path_of",
+]
+
+TRIES: Final = 3
+LONGEST_WAIT: Final = 30.0
+"""Seconds of a `Retry-After` that an ordinary call sits out; a longer one is its caller's."""
+
+MAX_REDIRECTS: Final = 5
+TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
+
+_KEEPS_METHOD: Final = frozenset({307, 308})
+_REDIRECTS: Final = frozenset({301, 302, 303}) | _KEEPS_METHOD
+_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT"})  # RFC 9110, 9.2.2
+_NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
+
+
+class HasToken(Protocol):
+    """Credentials, as far as a request needs them."""
+
+    @property
+    def token(self) -> str:
+        """The bearer token."""
+        ...
+
+
+Refresh = Callable[[], Awaitable[HasToken]]
+"""Gets new credentials for ones that the backend refused with 401."""
+
+
+class NeverSentError(BackendUnreachableError):
+    """No connection was made, so the backend has seen nothing of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked. `path` is percent-encoded; `content` makes the body anew for each try."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    content: Callable[[], AsyncIterator[bytes]] | None = None
+    timeout: httpx.Timeout = TIMEOUT
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether asking twice does no more than asking once."""
+        return self.method in _IDEMPOTENT or "Idempotency-Key" in self.headers
+
+
+class HasTransport(Protocol):
+    """Whatever has a way to the backend; in practice `CloudApiClient`."""
+
+    @property
+    def transport(self) -> "Transport":
+        """The way."""
+        ...
+
+
+def path_of(*segments: str) -> str:
+    """A path of percent-encoded segments: `path_of("v1", "jobs", "a/b")` is `/v1/jobs/a%2Fb`."""
+    encoded = (quote(segment, safe="") for segment in segments)
+    # A segment of dots alone would be resolved away on its way (RFC 3986, 5.2.4).
+    return "".join(
+        "/" + (part.replace(".", "%2E") if part in (".", "..") else part) for part in encoded
+    )
+
+
+def open_http() -> httpx.AsyncClient:
+    """An HTTP client for the backend: nothing meant for this machine goes through a proxy."""
+    direct: dict[str, httpx.AsyncBaseTransport | None] = {
+        f"all://{host}": None for host in _LOOPBACK
+    }
+    return httpx.AsyncClient(follow_redirects=False, mounts=direct, timeout=TIMEOUT)
+
+
+class Transport:
+    """The way to one backend with one identity. Its `repr` shows no token.
+
+    `clock_offset` is by how many seconds the backend's clock was ahead of ours when it last
+    answered with a `Date`, or `None`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        credentials: HasToken | None,
+        *,
+        http: httpx.AsyncClient,
+        on_deprecation: DeprecationHandler | None = None,
+        refresh: Refresh | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.clock_offset: float | None = None
+        self._credentials = credentials
+        self._http = http
+        self._on_deprecation = on_deprecation
+        self._refresh = refresh
+
+    def __repr__(self) -> str:
+        return f"Transport({self.host!r})"
+
+    @property
+    def host(self) -> str:
+        """The backend's host and port, for messages."""
+        try:
+            url = httpx.URL(self.base_url)
+        except httpx.InvalidURL:
+            return "?"
+        return url.netloc.decode("ascii") or self.base_url
+
+    @property
+    def secret(self) -> str:
+        """The token in use, so that it can be kept out of texts."""
+        return self._credentials.token if self._credentials else ""
+
+    async def refresh(self) -> bool:
+        """Get a new token. False if this identity cannot."""
+        if self._refresh is None:
+            return False
+        self._credentials = await self._refresh()
+        return True
+
+    async def send(self, request: Request) -> httpx.Response:
+        """The whole answer, of a status in 2xx.
+
+        What can be repeated is tried three times; a 401 once more with a refreshed token.
+        Raises `CloudApiError` for a refusal, `BackendUnreachableError` if nothing answered
+        (`NeverSentError` if that is certain to have had no effect).
+        """
+        backoff = Backoff(0.5, 5.0)
+        refreshed = False
+        sent = False
+        while True:
+            again = request.repeatable and backoff.failures < TRIES - 1
+            try:
+                async with self.open(request) as response:
+                    await _read_all(response, self.host)
+                    return response
+            except CloudApiError as error:
+                if error.status == 401 and not refreshed and await self.refresh():
+                    refreshed = True
+                    continue
+                wait = error.retry_after or 0.0
+                if not again or not is_transient(error.status) or wait > LONGEST_WAIT:
+                    raise
+                sent = True
+                await asyncio.sleep(backoff.next_delay(error.retry_after))
+            except BackendUnreachableError as error:
+                sent = sent or not isinstance(error, NeverSentError)
+                if not again:
+                    raise self._unreachable(request, error, sent=sent) from error.__cause__
+                await asyncio.sleep(backoff.next_delay())
+
+    @asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[httpx.Response]:
+        """One try: an answer of a status in 2xx, its body not yet read; closed on the way out.
+
+        Raises as `send` does. Redirects are followed on the same origin.
+        """
+        async with AsyncExitStack() as stack:
+            url = self._url(request)
+            for _ in range(MAX_REDIRECTS + 1):
+                response = await self._head(request, url)
+                stack.push_async_callback(response.aclose)
+                target = _redirect(request, response)
+                if target is None:
+                    break
+                url = target
+            if not response.is_success:
+                raise error_of(response, await self._error_body(response), self.secret)
+            yield response
+
+    async def _head(self, request: Request, url: httpx.URL) -> httpx.Response:
+        outgoing = self._http.build_request(
+            request.method,
+            url,
+            headers=self._headers(request),
+            json=request.json,
+            content=request.content() if request.content else None,
+            timeout=request.timeout,
+        )
+        try:
+            response = await self._http.send(outgoing, stream=True, follow_redirects=False)
+        except _NEVER_SENT as error:
+            raise NeverSentError(
+                f"{self.host} cannot be reached ({_reason(error)}); "
+                "is the address right and the backend running?"
+            ) from error
+        except httpx.TransportError as error:
+            raise BackendUnreachableError(
+                f"{self.host} did not answer {request.method} {request.path}: {_reason(error)}"
+            ) from error
+        self._note_date(response)
+        if notice := read_deprecation(response.headers):
+            await notify(notice, self._on_deprecation)
+        return response
+
+    def _url(self, request: Request) -> httpx.URL:
+        query = f"?{urlencode(request.query, quote_via=quote)}" if request.query else ""
+        try:
+            url = httpx.URL(f"{self.base_url}{request.path}{query}")
+        except httpx.InvalidURL as error:
+            raise self._no_address() from error
+        if url.scheme not in ("http", "https") or not url.host:
+            raise self._no_address()
+        return url
+
+    def _no_address(self) -> ConfigError:
+        return ConfigError(
+            f"the backend's address {self.base_url!r} is not an http(s) URL; "
+            "set ARKOR_CLOUD_API_URL to one, or unset it",
+            field="base_url",
+        )
+
+    def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
+        headers = {"X-Arkor-Client": f"arkor/{sdk_version()}", **request.headers}
+        if token := self.secret:
+            # Refused here: httpx would quote the whole header in its error.
+            if not (token.isascii() and token.isprintable()):
+                raise CredentialsError("the token holds characters that no HTTP header can carry")
+            headers["Authorization"] = f"Bearer {token}"
+        return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    def _note_date(self, response: httpx.Response) -> None:
+        if date := parse_http_date(response.headers.get("date", "")):
+            self.clock_offset = date.timestamp() - time.time()
+
+    async def _error_body(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        try:
+            async for piece in response.aiter_bytes():
+                body += piece
+                if len(body) > LONGEST_ERROR_BODY:
+                    break
+        except httpx.HTTPError as error:
+            # The status has been said; a body cut short makes it no less true.
+            body += f" (the body broke off: {_reason(error)})".encode()
+        return bytes(body[:LONGEST_ERROR_BODY])
+
+    def _unreachable(
+        self, request: Request, error: BackendUnreachableError, *, sent: bool
+    ) -> BackendUnreachableError:
+        if request.method != "POST":
+            return error
+        if not sent:
+            return NeverSentError(f"{error}; nothing was submitted")
+        return BackendUnreachableError(f"{error}; it is not known whether the request took effect")
+
+
+async def _read_all(response: httpx.Response, host: str) -> None:
+    try:
+        await response.aread()
+    except (httpx.TransportError, httpx.DecodingError) as error:
+        raise BackendUnreachableError(
+            f"the answer of {host} to {response.request.method} {response.url.path} "
+            f"broke off: {_reason(error)}"
+        ) from error
+
+
+def _redirect(request: Request, response: httpx.Response) -> httpx.URL | None:
+    """Where to ask again: on the same origin only, since the token goes along."""
+    status = response.status_code
+    location = response.headers.get("location")
+    if status not in _REDIRECTS or location is None:
+        return None
+    if request.method not in ("GET", "HEAD") and status not in _KEEPS_METHOD:
+        return None
+    try:
+        target = response.url.join(location)
+    except httpx.InvalidURL:
+        return None
+    return target if _origin(target) == _origin(response.url) else None
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    default = {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host, url.port or default
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "timed out"
+    return str(error) or type(error).__name__
