@@ -1,0 +1,159 @@
+"""Reading the journal, beside whoever writes it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import ColumnElement, func, or_, select
+
+from arkor.core.fold import RunState, fold_all
+from arkor.core.record import Record
+from arkor.errors import JournalError
+from arkor.store.database import ReadDoor
+from arkor.store.lease import Lease
+from arkor.store.paths import journal_path
+from arkor.store.query import read_first, read_lease, read_page, read_tail
+from arkor.store.runs import COLUMNS, RunRow, run_row
+from arkor.store.schema import runs
+
+__all__ = ["Journal", "NoSuchRunError", "RunRow", "open_journal"]
+
+PAGE_RECORDS: Final = 500
+PAGE_BYTES: Final = 4_000_000
+NEWEST: Final = "@last"
+
+
+class NoSuchRunError(JournalError, LookupError):
+    """No run has that id, or several begin with it; `matches` are their run ids."""
+
+    def __init__(self, message: str, *, path: Path, matches: tuple[str, ...] = ()) -> None:
+        super().__init__(message, path=path)
+        self.matches = matches
+
+
+def open_journal(home: Path | str | None = None) -> "Journal":
+    """The journal in `home`, for reading. One that does not exist yet reads as an empty one.
+
+    Raises `ConfigError` if `ARKOR_JOURNAL_URL` cannot be used.
+    """
+    return Journal(journal_path(home))
+
+
+class Journal:
+    """The runs and their logs, read-only, for any thread; safe beside a running owner.
+
+    Every method raises `JournalError` if the journal cannot be read: `JournalTooNewError` if a
+    newer Arkor wrote it, `JournalCorruptError` if it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._door = ReadDoor(path)
+
+    def runs(
+        self,
+        project_root: Path | str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+    ) -> list[RunRow]:
+        """The runs, newest first: all, or those of a project or with a status."""
+        query = COLUMNS.order_by(runs.c.id.desc()).limit(limit)
+        if project_root is not None:
+            query = query.where(runs.c.project_root == str(project_root))
+        if status is not None:
+            query = query.where(runs.c.status == status)
+        with self._door.connect() as connection:
+            return [run_row(row) for row in connection.execute(query)]
+
+    def resolve(self, id: str) -> str:
+        """The run id that `id` stands for: a run's or a job's, or the beginning of one.
+
+        `@last` is the newest run. Raises `NoSuchRunError` for none and for several.
+        """
+        newest = select(runs.c.run_id).order_by(runs.c.id.desc())
+        exact = or_(runs.c.run_id == id.upper(), runs.c.job_id == id)
+        begins = or_(_begins(runs.c.run_id, id.upper()), _begins(runs.c.job_id, id))
+        queries = [newest.limit(1)] if id == NEWEST else [newest.where(exact), newest.where(begins)]
+        with self._door.connect() as connection:
+            for query in queries:
+                found = tuple(connection.execute(query).scalars())
+                if len(found) == 1:
+                    return str(found[0])
+                if found:
+                    raise self._ambiguous(id, found)
+        raise NoSuchRunError(self._unknown(id), path=self.path)
+
+    def row(self, id: str) -> RunRow:
+        """The run as listed. Raises `NoSuchRunError` as `resolve` does."""
+        query = COLUMNS.where(runs.c.run_id == self.resolve(id))
+        with self._door.connect() as connection:
+            return run_row(connection.execute(query).one())
+
+    def run(self, id: str) -> RunState:
+        """Everything the run's log says, now. Raises `NoSuchRunError` as `resolve` does."""
+        return fold_all(self.records(self.resolve(id)))
+
+    def records(self, run_id: str, after: int = 0, limit: int | None = None) -> Iterator[Record]:
+        """The run's records behind record `after`, in order, as far as they are there by now.
+
+        Streamed: memory stays flat, and nothing is held between two pages, so the reader may
+        take its time. Only a run's own id is understood here.
+        """
+        left = limit
+        while left is None or left > 0:
+            page = self._page(
+                run_id, after, PAGE_RECORDS if left is None else min(left, PAGE_RECORDS)
+            )
+            if not page:
+                return
+            yield from page
+            after = page[-1].seq
+            left = None if left is None else left - len(page)
+
+    def tail(self, run_id: str) -> Record | None:
+        """The run's last record."""
+        with self._door.connect() as connection:
+            return read_tail(connection, run_id)
+
+    def find_sse(self, run_id: str, sse_id: str) -> Record | None:
+        """The run's first record with that event id."""
+        with self._door.connect() as connection:
+            return read_first(connection, run_id, sse_id)
+
+    def lease(self, run_id: str) -> Lease | None:
+        """Who owns the run, or did; `None` if there is no such run."""
+        with self._door.connect() as connection:
+            return read_lease(connection, run_id)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        self._door.close()
+
+    def _page(self, run_id: str, after: int, limit: int) -> list[Record]:
+        page: list[Record] = []
+        size = 0
+        with self._door.connect() as connection:
+            for record in read_page(connection, run_id, after, limit):
+                page.append(record)
+                size += len(record.data)
+                if size > PAGE_BYTES:
+                    break
+        return page
+
+    def _unknown(self, id: str) -> str:
+        if id == NEWEST:
+            return f"the journal {self.path} has no run yet; `arkor start` makes one"
+        return f"no run or job has the id {id!r}, or one that begins so; `arkor runs` lists them"
+
+    def _ambiguous(self, id: str, found: tuple[str, ...]) -> NoSuchRunError:
+        shown = ", ".join(found[:4]) + (", ..." if len(found) > 4 else "")
+        return NoSuchRunError(
+            f"{id!r} is the beginning of {len(found)} ids ({shown}); give more of it",
+            path=self.path,
+            matches=found,
+        )
+
+
+def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    # Not LIKE, which takes capitals for small letters in SQLite and nowhere else.
+    return func.substr(column, 1, len(prefix)) == prefix

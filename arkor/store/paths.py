@@ -1,0 +1,63 @@
+"""Where things are on disk. Nothing here creates anything but `ensure_home`."""
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from arkor.errors import ConfigError, JournalError
+
+__all__ = ["backend_path", "credentials_path", "ensure_home", "home", "journal_path"]
+
+
+def home(override: Path | str | None = None) -> Path:
+    """The store's folder: `override`, else `ARKOR_HOME`, else the platform's data folder."""
+    given = override or os.environ.get("ARKOR_HOME")
+    path = Path(given) if given else platformdirs.user_data_path("arkor")
+    return path.expanduser().absolute()
+
+
+def journal_path(folder: Path | str | None = None) -> Path:
+    """The journal's file: `arkor.db` in the store's folder, or what `ARKOR_JOURNAL_URL` names.
+
+    Raises `ConfigError` if the variable names another database than SQLite. Its value may hold
+    a password, so the message shows no more than the scheme.
+    """
+    url = os.environ.get("ARKOR_JOURNAL_URL")
+    if not url:
+        return home(folder) / "arkor.db"
+    scheme, separator, file = url.partition(":///")
+    if scheme != "sqlite" or not separator or not file:
+        raise ConfigError(
+            "ARKOR_JOURNAL_URL must be sqlite:///PATH; this release keeps its journal in SQLite "
+            f"only, and the variable's scheme is {url.partition(':')[0]!r}",
+            field="ARKOR_JOURNAL_URL",
+        )
+    return Path(file).expanduser().absolute()
+
+
+def credentials_path(folder: Path | str | None = None) -> Path:
+    """The credentials' file, in the store's folder."""
+    return home(folder) / "credentials.json"
+
+
+def backend_path(folder: Path | str | None = None) -> Path:
+    """The embedded backend's folder, in the store's folder."""
+    return home(folder) / "backend"
+
+
+def ensure_home(folder: Path) -> Path:
+    """Make the folder, open to its owner alone; one that exists is left as it is.
+
+    Raises `JournalError` if it cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise JournalError(
+            f"the folder {folder} cannot be made: {error.strerror}; "
+            "set ARKOR_HOME to a folder that you may write to",
+            path=folder,
+        ) from error
+    return folder

@@ -1,0 +1,86 @@
+"""Reading the log on a given connection: its records, its tail, its lease."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, select
+
+from arkor.core.record import GENESIS, Record
+from arkor.store.lease import Lease
+from arkor.store.owner import Owner
+from arkor.store.schema import leases, meta, records, runs
+
+__all__ = ["read_first", "read_lease", "read_meta", "read_page", "read_tail"]
+
+_RECORD = (
+    records.c.seq,
+    records.c.source,
+    records.c.type,
+    records.c.sse_id,
+    records.c.data,
+    records.c.recorded_at,
+    records.c.digest,
+)
+
+
+def read_meta(connection: Connection, key: str) -> str | None:
+    """What the journal says about itself: its `store_id`, its `redaction_salt`."""
+    return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
+
+
+def read_lease(connection: Connection, run_id: str) -> Lease | None:
+    """The run's lease; `None` if there is no such run."""
+    query = select(leases).join(runs, runs.c.id == leases.c.run).where(runs.c.run_id == run_id)
+    row = connection.execute(query).mappings().first()
+    if row is None:
+        return None
+    return Lease(
+        run_id=run_id,
+        epoch=row["epoch"],
+        state=row["state"],
+        owner=Owner(
+            host=row["host"],
+            boot_id=row["boot_id"],
+            pid_ns=row["pid_ns"],
+            pid=row["pid"],
+            process_start=row["process_start"],
+        ),
+        acquired_at=row["acquired_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+def read_tail(connection: Connection, run_id: str) -> Record | None:
+    """The run's last record."""
+    query = _of(run_id).order_by(records.c.seq.desc()).limit(2)
+    rows = connection.execute(query).all()
+    if not rows:
+        return None
+    return _record(run_id, rows[0], rows[1].digest if len(rows) > 1 else GENESIS)
+
+
+def read_first(connection: Connection, run_id: str, sse_id: str) -> Record | None:
+    """The run's first record with that event id."""
+    query = _of(run_id).where(records.c.sse_id == sse_id).order_by(records.c.seq).limit(1)
+    seq = connection.execute(query.with_only_columns(records.c.seq)).scalar()
+    return None if seq is None else next(read_page(connection, run_id, seq - 1, 1))
+
+
+def read_page(connection: Connection, run_id: str, after: int, limit: int) -> Iterator[Record]:
+    """At most `limit` records behind record `after`, in order."""
+    # The record before comes along, for its digest.
+    query = _of(run_id).where(records.c.seq >= after).order_by(records.c.seq).limit(limit + 1)
+    digest = GENESIS
+    for row in connection.execute(query):
+        if row.seq > after:
+            yield _record(run_id, row, digest)
+        digest = row.digest
+
+
+def _of(run_id: str) -> Select[Any]:
+    return select(*_RECORD).join(runs, runs.c.id == records.c.run).where(runs.c.run_id == run_id)
+
+
+def _record(run_id: str, row: Row[Any], prev_digest: bytes) -> Record:
+    seq, source, kind, sse_id, data, recorded_at, digest = row.tuple()
+    return Record(run_id, seq, source, kind, sse_id, data, recorded_at, prev_digest, digest)

@@ -1,0 +1,114 @@
+"""The tables as they are today.
+
+`records` is the truth; every other column about a run is an index that can be rebuilt from it.
+A change here needs a migration: `scripts/revision`.
+"""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+__all__ = ["leases", "meta", "metadata", "project_states", "records", "runs"]
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("job_id", Text, index=True),
+    Column("project_root", Text, nullable=False),
+    Column("org_slug", Text, nullable=False),
+    Column("project_slug", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("run_key", Text),
+    Column("created_at", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("settled", Boolean, nullable=False),
+)
+
+_keyed = runs.c.run_key.is_not(None)
+Index(
+    "uq_runs_run_key",
+    runs.c.project_root,
+    runs.c.org_slug,
+    runs.c.project_slug,
+    runs.c.run_key,
+    unique=True,
+    sqlite_where=_keyed,
+    postgresql_where=_keyed,
+)
+
+records = Table(
+    "records",
+    metadata,
+    Column("run", Integer, ForeignKey("runs.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("sse_id", Text),
+    Column("data", Text, nullable=False),
+    Column("recorded_at", Text, nullable=False),
+    # `prev_digest` is not stored: it is the digest of the record before.
+    Column("digest", LargeBinary(32), nullable=False),
+    sqlite_with_rowid=False,
+)
+
+_identified = records.c.sse_id.is_not(None)
+Index(
+    "ix_records_sse_id",
+    records.c.run,
+    records.c.sse_id,
+    sqlite_where=_identified,
+    postgresql_where=_identified,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("run", Integer, ForeignKey("runs.id"), primary_key=True, autoincrement=False),
+    Column("epoch", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("pid_ns", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_start", Text, nullable=False),
+    # Unix time, in seconds.
+    Column("acquired_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+
+project_states = Table(
+    "project_states",
+    metadata,
+    Column("project_root", Text, primary_key=True),
+    Column("org_slug", Text, nullable=False),
+    Column("project_slug", Text, nullable=False),
+    Column("project_id", Text, nullable=False),
+)
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+)

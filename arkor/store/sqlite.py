@@ -1,0 +1,188 @@
+"""Everything that is true of SQLite only: connections, durability, checkpoints, its errors.
+
+SQLite before 3.51.3 can lose commits when one connection resets the write-ahead log while
+another checkpoints it (the WAL-reset race). Here no connection checkpoints by itself; the writer
+that holds the journal's file lock does, and readers cannot (`mode=ro`). Closing a writer's
+connection checkpoints too, so that happens under the lock as well.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, cast
+
+from sqlalchemy import Connection, Engine, NullPool, QueuePool, StaticPool, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from arkor.errors import JournalCorruptError, JournalError
+from arkor.store.schema import metadata
+
+__all__ = [
+    "CHECKPOINT_PAGES",
+    "PAGE",
+    "backup",
+    "checkpoint",
+    "empty_engine",
+    "log_pages",
+    "reading_engine",
+    "set_durable",
+    "translated",
+    "use_journal_mode",
+    "writing_engine",
+]
+
+PAGE: Final = 4096
+CHECKPOINT_PAGES: Final = 1000
+"""How far the write-ahead log grows before it is folded into the file: about 4 MB."""
+
+BUSY_TIMEOUT: Final = 5.0
+
+
+def writing_engine(path: Path) -> Engine:
+    """Connections that write: each transaction takes the write lock at once."""
+    engine = create_engine("sqlite://", creator=lambda: _connect(path, "rw"), poolclass=NullPool)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def reading_engine(path: Path) -> Engine:
+    """Connections that only read, for any thread, beside any writer."""
+    return create_engine(
+        "sqlite://",
+        creator=lambda: _connect(path, "ro"),
+        poolclass=QueuePool,
+        pool_size=4,
+        max_overflow=-1,
+        isolation_level="AUTOCOMMIT",
+    )
+
+
+def empty_engine() -> Engine:
+    """A journal that holds nothing: what a reader sees before there is a file."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(":memory:", check_same_thread=False),
+        poolclass=StaticPool,
+    )
+    metadata.create_all(engine)
+    return engine
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_TIMEOUT,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute("PRAGMA wal_autocheckpoint=0")
+    connection.execute("PRAGMA foreign_keys=ON")
+    return connection
+
+
+def _begin_immediate(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    return cast(sqlite3.Connection, connection.connection.driver_connection)
+
+
+def use_journal_mode(connection: Connection, mode: str, *, timeout: float) -> None:
+    """Switch the file to `wal` or `delete`, waiting for readers that are in the way."""
+    driver = _driver(connection)
+    deadline = time.monotonic() + timeout
+    while driver.execute("PRAGMA journal_mode").fetchone()[0] != mode:
+        try:
+            driver.execute(f"PRAGMA journal_mode={mode}")
+        except sqlite3.OperationalError as error:
+            # SQLite answers at once here, whatever the busy timeout says.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+
+
+def set_durable(connection: Connection, durable: bool) -> None:
+    """Whether the next transactions survive power loss, or only the death of the process."""
+    _driver(connection).execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+
+
+def log_pages(path: Path) -> int:
+    """How many pages the write-ahead log's file has room for: the most that may be in it."""
+    try:
+        return path.with_name(f"{path.name}-wal").stat().st_size // PAGE
+    except FileNotFoundError:
+        return 0
+
+
+def checkpoint(connection: Connection) -> int:
+    """Fold the write-ahead log into the file; the pages that readers still keep it from."""
+    _, logged, folded = _driver(connection).execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return int(logged - folded)
+
+
+def backup(connection: Connection, target: Path) -> None:
+    """Copy the whole journal to `target`, replacing it, durable when this returns."""
+    part = target.with_name(f"{target.name}.part")
+    part.unlink(missing_ok=True)
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    copy = sqlite3.connect(part)
+    try:
+        _driver(connection).backup(copy)
+    finally:
+        copy.close()
+    part.replace(target)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises within the block into a `JournalError` that says what to do."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _journal_error(error.orig, path) from error
+    except sqlite3.Error as error:
+        raise _journal_error(error, path) from error
+
+
+def _journal_error(error: BaseException | None, path: Path) -> JournalError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return JournalCorruptError(
+            f"the journal {path} is damaged ({error}); it was left as it is. "
+            "`arkor doctor` says what can be salvaged",
+            path=path,
+        )
+    return JournalError(
+        f"the journal {path} cannot be used: {_cause(code, error, path)}", path=path
+    )
+
+
+def _cause(code: int, error: BaseException | None, path: Path) -> str:
+    match code:
+        case sqlite3.SQLITE_FULL:
+            return "the disk is full; free some space and run the same again"
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return "another program keeps it locked; close it and run the same again"
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return _refusal(path) or f"{error}; see that {path.parent} exists and can be written"
+        case sqlite3.SQLITE_IOERR:
+            name = getattr(error, "sqlite_errorname", "SQLITE_IOERR")
+            return f"the disk answered with an error ({name}); see that it is healthy and not full"
+        case _:
+            return str(error)
+
+
+def _refusal(path: Path) -> str | None:
+    if not path.parent.is_dir():
+        return f"the folder {path.parent} does not exist"
+    if os.statvfs(path.parent).f_flag & os.ST_RDONLY:
+        return "it is on a read-only filesystem"
+    for place in (path.parent, path):
+        if place.exists() and not os.access(place, os.R_OK | os.W_OK):
+            return f"no permission to write to {place}"
+    return None

@@ -1,0 +1,127 @@
+"""Writing the journal: the one writer of this process."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from arkor.core.record import Entry, Record
+from arkor.errors import JournalError
+from arkor.store.database import WriteDoor
+from arkor.store.lease import Adopt, Owner
+from arkor.store.paths import journal_path
+from arkor.store.query import read_meta
+from arkor.store.runs import NewRun
+from arkor.store.transaction import Appended, Transaction
+
+__all__ = ["Appended", "NewRun", "Transaction", "Writer", "open_writer"]
+
+_writers: dict[Path, "Writer"] = {}
+_opening = threading.Lock()
+
+
+def open_writer(home: Path | str | None = None) -> "Writer":
+    """This process's writer of the journal in `home`; the same one each time.
+
+    Opens nothing yet. Raises `ConfigError` if `ARKOR_JOURNAL_URL` cannot be used.
+    """
+    path = journal_path(home)
+    with _opening:
+        return _writers.setdefault(path, Writer(path))
+
+
+def rfc3339(at: float) -> str:
+    """Unix seconds as RFC 3339 text, in UTC and with microseconds."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Writer:
+    """Appends to the journal at `path`, for any thread, one transaction at a time.
+
+    Every method raises `JournalError` if the journal cannot be opened or written, and has then
+    written nothing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._door = WriteDoor(path)
+
+    @contextmanager
+    def transaction(self, *, durable: bool) -> Iterator[Transaction]:
+        """Several reads and writes as one; an exception within the block undoes them all.
+
+        What was written survives power loss if `durable`, otherwise the death of the process.
+        Not to be nested.
+        """
+        with self._door.transaction(durable=durable) as connection:
+            at = time.time()
+            transaction = Transaction(connection, at, rfc3339(at))
+            yield transaction
+            self._door.wrote(transaction.size)
+
+    def create_run(self, row: NewRun, entries: Sequence[Entry], owner: Owner) -> Appended:
+        """Make a run, its first records and its lease at once, durable when this returns."""
+        with self.transaction(durable=True) as tx:
+            return tx.create_run(row, entries, owner)
+
+    def append(
+        self,
+        run_id: str,
+        entries: Sequence[Entry],
+        *,
+        epoch: int | None,
+        durable: bool,
+        index: Mapping[str, object] | None = None,
+    ) -> list[Record]:
+        """Append `entries` to a run's log, all or none.
+
+        `epoch` is the appending owner's, or `None` for a note by somebody else. `index` gives
+        the columns of the run's row that are to follow. Raises `RunOwnedError` if another
+        process has taken the run.
+        """
+        with self.transaction(durable=durable) as tx:
+            return tx.append(run_id, entries, epoch=epoch, index=index)
+
+    def take_lease(self, run_id: str, owner: Owner, *, adopt: Adopt) -> int:
+        """Take a run over and give the new epoch. Raises `RunOwnedError` if it is not free."""
+        with self.transaction(durable=True) as tx:
+            return tx.take_lease(run_id, owner, adopt=adopt)
+
+    def renew(self, run_id: str, epoch: int) -> None:
+        """Renew a lease. Raises `RunOwnedError` if the run was taken over."""
+        with self.transaction(durable=False) as tx:
+            tx.renew(run_id, epoch)
+
+    def set_idle(self, run_id: str, epoch: int) -> None:
+        """Leave a run to whoever asks for it. Raises `RunOwnedError` as `renew` does."""
+        with self.transaction(durable=False) as tx:
+            tx.set_idle(run_id, epoch)
+
+    def set_active(self, run_id: str, epoch: int) -> None:
+        """Work on an idle run again. Raises `RunOwnedError` as `renew` does."""
+        with self.transaction(durable=False) as tx:
+            tx.set_active(run_id, epoch)
+
+    def release(self, run_id: str, epoch: int) -> None:
+        """Give a run up for good. Raises `RunOwnedError` as `renew` does."""
+        with self.transaction(durable=False) as tx:
+            tx.release(run_id, epoch)
+
+    @property
+    def salt(self) -> bytes:
+        """The 32 random bytes of this journal with which secrets are digested."""
+        with self.transaction(durable=False) as tx:
+            salt = read_meta(tx.connection, "redaction_salt")
+        if salt is None:
+            raise JournalError(f"the journal {self.path} has lost its salt", path=self.path)
+        return bytes.fromhex(salt)
+
+    def now(self) -> str:
+        """The time that a record made now would carry."""
+        return rfc3339(time.time())
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        self._door.close()
