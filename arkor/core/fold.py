@@ -28,6 +28,7 @@ from arkor.core.notes import (
     Note,
     Reconciled,
     Resumed,
+    SubmitRefused,
     SubmitRequested,
     Submitted,
     read_note,
@@ -35,7 +36,7 @@ from arkor.core.notes import (
 from arkor.core.record import Record
 from arkor.core.wire import Job, parse_job
 
-__all__ = ["INITIAL", "Consumer", "RunState", "fold", "fold_all", "number_of"]
+__all__ = ["INITIAL", "Consumer", "RunState", "fold", "fold_all", "number_of", "receive"]
 
 LONGEST_NUMBER: Final = 18
 """Digits of the longest id that is read as a number."""
@@ -66,7 +67,8 @@ class Consumer:
 class RunState:
     """Everything a log says about its run, up to its last record.
 
-    `status` is `submitting` until the backend has accepted the run, then the job's own.
+    `status` is `submitting` until the backend has accepted the run (or `refused` if it would
+    not), then the job's own.
     `records` is the last record's seq. `latest` holds the newest figure of each metric,
     `counts` how many events of each type came, `checkpoints` the steps saved. `last_event_id`
     is where the stream goes on, `last_id_seq` the record that carries it, and `highest_id` the
@@ -208,6 +210,8 @@ def _note(state: RunState, record: Record, note: Note) -> RunState:
             return _owned(state, note.consumers, note.provenance)
         case Submitted(job):
             return _accepted(state, job)
+        case SubmitRefused():
+            return replace(state, status="refused", named=(), terminal_seq=record.seq)
         case Resumed():
             state = _owned(state, note.consumers, note.provenance)
             return state if note.clean else _doubt(state)
@@ -246,13 +250,17 @@ def _doubt(state: RunState) -> RunState:
 
 
 def _receipt(state: RunState, note: CallbackCompleted | CallbackFailed) -> RunState:
-    before = state.consumer(note.consumer)
+    after = receive(state.consumer(note.consumer), note)
+    return replace(state, consumers=MappingProxyType({**state.consumers, note.consumer: after}))
+
+
+def receive(consumer: Consumer, note: CallbackCompleted | CallbackFailed) -> Consumer:
+    """How far `consumer` has come with one more call finished, or raised."""
     match note:
         case CallbackFailed(attempt=attempt):
-            # An attempt is counted from 1, and the one that may have been under way counts too.
-            after = replace(before, failures=attempt, doubtful=False)
+            # An attempt counts from 1, and one that was perhaps under way counts as well.
+            return replace(consumer, failures=attempt, doubtful=False)
         case CallbackCompleted(done=True):
-            after = Consumer(note.consumer, cursor=note.record)
-        case CallbackCompleted(callback=callback):
-            after = Consumer(note.consumer, before.cursor, (note.record, callback or ""))
-    return replace(state, consumers=MappingProxyType({**state.consumers, note.consumer: after}))
+            return Consumer(consumer.name, cursor=note.record)
+        case _:
+            return Consumer(consumer.name, consumer.cursor, (note.record, note.callback or ""))

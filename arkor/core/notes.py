@@ -26,6 +26,7 @@ __all__ = [
     "StreamGap",
     "StreamOpened",
     "StreamOversize",
+    "SubmitRefused",
     "SubmitRequested",
     "Submitted",
     "entry_of",
@@ -60,6 +61,16 @@ class Submitted:
 
     job: Mapping[str, Any]
     matched: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRefused:
+    """The backend refused the run for good: there is no job, and nothing is owed."""
+
+    TYPE: ClassVar = "arkor.submit.refused"
+
+    status: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +135,12 @@ class StreamGap:
 
 @dataclass(frozen=True, slots=True)
 class StreamConflict:
-    """The record before this one repeats an id that record `first` has with other bytes."""
+    """The record before this one repeats the id of an earlier one, `first`, with other bytes."""
 
     TYPE: ClassVar = "arkor.stream.conflict"
 
     sse_id: str
-    first: int
+    first: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +216,7 @@ class Reconciled:
 Note = (
     SubmitRequested
     | Submitted
+    | SubmitRefused
     | Attached
     | Resumed
     | StreamOpened

@@ -108,7 +108,7 @@ class Intake:
         if number is not None and (self.highest is None or number > self.highest):
             return None
         if (earlier := self._seen.get(id)) is not None:
-            return entry if earlier == entry.data else StreamConflict(id, 0)
+            return entry if earlier == entry.data else StreamConflict(id)
         found = self.journal.find_sse(self.run_id, id)
         if found is None:
             return None

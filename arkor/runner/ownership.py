@@ -61,9 +61,10 @@ class OwnedRun:
         `durable` survives power loss when this returns; otherwise the death of the process.
         """
         with self.writer.transaction(durable=durable) as tx:
-            tx.check_epoch(self.run_id, self.epoch)
-            records = tx.append(self.run_id, [self._redacted(entry) for entry in entries])
-            self._catch_up(records[0].seq - 1)
+            clean = [self._redacted(entry) for entry in entries]
+            records = tx.append(self.run_id, clean, epoch=self.epoch)
+            if records[0].seq > self.state.records + 1:
+                self.catch_up(records[0].seq - 1)
             state = fold_all(records, self.state)
             if (index := index_of(state)) != index_of(self.state):
                 tx.set_index(self.run_id, index)
@@ -78,11 +79,12 @@ class OwnedRun:
 
         await on_engine(write())
 
-    def _catch_up(self, last: int) -> None:
-        # Others may note something, such as a wish to cancel, in a run that they do not own.
-        if self.state.records < last:
-            missed = self.journal.records(self.run_id, after=self.state.records)
-            self.state = fold_all((record for record in missed if record.seq <= last), self.state)
+    def catch_up(self, last: int | None = None) -> None:
+        """Fold what was appended by others: an earlier owner, or a wish to cancel."""
+        missed = self.journal.records(self.run_id, after=self.state.records)
+        self.state = fold_all(
+            (each for each in missed if last is None or each.seq <= last), self.state
+        )
 
     def keep(self) -> None:
         """Renew the lease from now on, as long as the process lives."""

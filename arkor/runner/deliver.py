@@ -1,0 +1,177 @@
+"""Journal to callbacks: each record to each consumer, in order, with a receipt for each call.
+
+Runs on the caller's loop and reads the log alone, so it neither knows nor cares whether a record
+came a moment ago or before the last crash.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from arkor.core.calls import calls_of, event_of, owed
+from arkor.core.fold import INITIAL, Consumer, RunState, fold, receive
+from arkor.core.notes import Aborted, CallbackCompleted, CallbackFailed
+from arkor.core.record import Record
+from arkor.core.redact import redact
+from arkor.errors import AbortError, JournalError
+from arkor.runner.abort import AbortSignal
+from arkor.runner.callbacks import BoundCallbacks
+from arkor.runner.contexts import context_for
+from arkor.runner.infer import Infer
+from arkor.runner.ingest import Ingest
+from arkor.runner.ownership import OwnedRun
+
+__all__ = ["Delivery", "Replay", "Wakeup"]
+
+log = logging.getLogger("arkor")
+
+PAGE: Final = 512
+"""Records that are read from the log at once."""
+
+Replay = Literal["pending", "all"]
+
+
+class Wakeup:
+    """Lets Arkor's thread, or any other, wake the delivery on the caller's loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def __call__(self) -> None:
+        """Wake the delivery. A loop that has closed has nobody to wake."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self) -> None:
+        """Wait until somebody calls, or return at once if somebody has since the last time."""
+        await self._event.wait()
+        self._event.clear()
+
+
+@dataclass(slots=True)
+class Delivery:
+    """Brings one run's log to its consumers.
+
+    `state` is the fold up to the record under way: what contexts are made of. `positions` says
+    how far each consumer has come, which the log knows only further on.
+    """
+
+    run: OwnedRun
+    consumers: Sequence[BoundCallbacks]
+    replay: Replay = "pending"
+    signal: AbortSignal | None = None
+    state: RunState = INITIAL
+    positions: dict[str, Consumer] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for consumer in self.consumers:
+            self.positions[consumer.name] = self.run.state.consumer(consumer.name)
+
+    async def until_end(self, ingest: Ingest, wakeup: Wakeup) -> RunState:
+        """Deliver until every consumer has finished the record that ends the run.
+
+        Raises what a callback raised, `AbortError`, and what ended `ingest` before the run's
+        end, once all that it recorded is delivered.
+        """
+        while not self.state.terminal:
+            ended = ingest.ended  # asked first: what it appended before is then in the page
+            if await self._page():
+                continue
+            if ended:
+                ingest.raise_for_failure()
+            await self._heed_abort()
+            await wakeup.wait()
+        return self.state
+
+    async def _page(self) -> bool:
+        """Deliver what the log holds behind the last record; false if that is nothing."""
+        page = self.run.journal.records(self.run.run_id, after=self.state.records, limit=PAGE)
+        records = list(page)
+        for record in records:
+            self.state = fold(self.state, record)
+            for consumer in self.consumers:
+                await self._consume(consumer, record)
+            if self.state.terminal:
+                break
+        return bool(records)
+
+    async def _consume(self, consumer: BoundCallbacks, record: Record) -> None:
+        position = self.positions[consumer.name]
+        pending = owed(record, self.state, position)
+        calls = calls_of(record, self.state) if self._replays(consumer) else pending
+        mine = [callback for callback in calls if callback in consumer.functions]
+        for index, callback in enumerate(mine, 1):
+            await self._heed_abort()
+            replaying = callback not in pending
+            await self._call(consumer, callback, record, replaying=replaying)
+            if not replaying:
+                last = index == len(mine)
+                await self._receipt(consumer, record, callback, done=last)
+        if self.state.terminal and self.positions[consumer.name].cursor < record.seq:
+            await self._receipt(consumer, record, None, done=True)
+
+    async def _call(
+        self, consumer: BoundCallbacks, callback: str, record: Record, *, replaying: bool
+    ) -> None:
+        attempt = 1 if replaying else self.positions[consumer.name].attempt
+        context = context_for(
+            callback,
+            record=record,
+            event=event_of(record, self.state),
+            state=self.state,
+            attempt=attempt,
+            replaying=replaying,
+            infer=Infer(self.run.session),
+        )
+        try:
+            await consumer.call(callback, context)
+        except (Exception, asyncio.CancelledError) as error:
+            if not replaying:
+                await self._failed(consumer, callback, record, attempt, error)
+            raise
+
+    async def _failed(
+        self,
+        consumer: BoundCallbacks,
+        callback: str,
+        record: Record,
+        attempt: int,
+        error: BaseException,
+    ) -> None:
+        text = redact(f"{type(error).__name__}: {error}", self.run.session.secrets, self.run.salt)
+        note = CallbackFailed(consumer.name, record.seq, callback, attempt, text)
+        try:
+            await self.run.note(note)
+        except JournalError as refusal:
+            # The caller is told what the callback raised; that the journal failed, too, is said.
+            log.warning("run %s: %s", self.run.run_id, refusal)
+
+    async def _receipt(
+        self, consumer: BoundCallbacks, record: Record, callback: str | None, *, done: bool
+    ) -> None:
+        position = self.positions[consumer.name]
+        note = CallbackCompleted(consumer.name, record.seq, callback, position.attempt, done)
+        self.positions[consumer.name] = receive(position, note)
+        if consumer.replays and not self._is_kept(record):
+            return
+        await self.run.note(note)
+
+    def _replays(self, consumer: BoundCallbacks) -> bool:
+        return consumer.replays or self.replay == "all"
+
+    def _is_kept(self, record: Record) -> bool:
+        return record.type == "checkpoint.saved" or self.state.terminal
+
+    async def _heed_abort(self) -> None:
+        if self.signal is not None and self.signal.aborted:
+            reason = self.signal.reason
+            await self.run.note(Aborted(None if reason is None else str(reason)))
+            raise AbortError(
+                reason,
+                message=f"the wait was aborted{'' if reason is None else f': {reason}'}; "
+                f"job {self.run.state.job_id} goes on and may use a GPU: "
+                f"`arkor cancel {self.run.run_id}` stops it",
+            )

@@ -1,0 +1,126 @@
+"""Submitting an owned run: once, whatever dies in between.
+
+The wish is durable before the request is sent. Whoever finds a wish without an answer searches
+the backend's jobs before it sends the request again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from arkor.client.api import CloudApiClient
+from arkor.client.transport import NeverSentError
+from arkor.core.notes import SubmitRefused, SubmitRequested, Submitted, entry_of
+from arkor.core.redact import without_token
+from arkor.core.wire import Job
+from arkor.errors import CloudApiError, SubmissionInDoubtError
+from arkor.runner.ownership import OwnedRun
+
+__all__ = ["Submission"]
+
+CLOCK_SLACK: Final = timedelta(minutes=5)
+"""How much earlier than the wish a job may seem to have been created, and still be ours."""
+
+UNDECIDED: Final = frozenset({408, 409, 425, 429})
+"""Client errors after which the job may exist, or may be accepted a little later."""
+
+
+@dataclass(slots=True)
+class Submission:
+    """A run and the config to submit it with; `sent` if the request may have been sent before."""
+
+    run: OwnedRun
+    config: Mapping[str, Any]
+    resumed: bool
+    sent: bool
+
+    @property
+    def refused(self) -> bool:
+        """Whether the backend refused the run for good."""
+        return self.run.state.status == "refused"
+
+    async def ensure(self) -> None:
+        """Have the backend's answer in the log: found among its jobs, or asked for.
+
+        Raises `SubmissionInDoubtError` if several jobs may be the run, and what the request
+        raises.
+        """
+        run, wish = self.run, self.run.state.wish
+        if run.state.job is not None or not isinstance(wish, SubmitRequested):
+            return
+        async with run.session.connect() as api:
+            job = await self._search(api, wish) if self.sent else None
+            matched = job is not None and _key_of(job) != wish.idempotency_key
+            if job is None:
+                job = await self._send(api, wish)
+        body = {**job.to_wire(), "config": without_token(job.config, run.salt)}
+        run.append([entry_of(Submitted(body, matched))], durable=True)
+
+    async def _send(self, api: CloudApiClient, wish: SubmitRequested) -> Job:
+        run, sent_before, self.sent = self.run, self.sent, True
+        try:
+            return await api.create_job(
+                run.session.scope, wish.name, self.config, idempotency_key=wish.idempotency_key
+            )
+        except NeverSentError:
+            self.sent = sent_before
+            raise
+        except CloudApiError as error:
+            if 400 <= error.status < 500 and error.status not in UNDECIDED:
+                refusal = SubmitRefused(error.status, error.message)
+                run.append([entry_of(refusal)], durable=True)
+                run.release()
+            raise
+
+    async def _search(self, api: CloudApiClient, wish: SubmitRequested) -> Job | None:
+        """The job that the earlier request made, if it is certain; `None` if it made none."""
+        run = self.run
+        jobs = await api.list_jobs(run.session.scope)
+        if any(_key_of(job) for job in jobs):
+            mine = [job for job in jobs if _key_of(job) == wish.idempotency_key]
+        else:
+            first = next(run.journal.records(run.run_id, limit=1))
+            earliest = datetime.fromisoformat(first.recorded_at) - CLOCK_SLACK
+            known = run.journal.job_ids()
+            mine = [
+                job
+                for job in jobs
+                if job.id not in known
+                and job.name == wish.name
+                and _is_like(job.config, self.config)
+                and _created(job) >= earliest
+            ]
+        if len(mine) > 1:
+            raise _in_doubt(run.run_id, tuple(job.id for job in mine))
+        return mine[0] if mine else None
+
+
+def _key_of(job: Job) -> object:
+    return job.extra.get("idempotencyKey")
+
+
+def _created(job: Job) -> datetime:
+    created = datetime.fromisoformat(job.created_at)
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
+
+
+def _is_like(shown: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
+    """Whether every value that was sent is shown unchanged, tokens apart."""
+    return all(_open(shown.get(key)) == _open(value) for key, value in sent.items())
+
+
+def _open(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: item for key, item in value.items() if key != "token"}
+    return value
+
+
+def _in_doubt(run_id: str, candidates: tuple[str, ...]) -> SubmissionInDoubtError:
+    return SubmissionInDoubtError(
+        f"run {run_id} was being submitted when its process died, and any of the jobs "
+        f"{', '.join(candidates)} may be it, each perhaps using a GPU; say which with "
+        f"`arkor adopt {run_id} JOB`, or `arkor resume {run_id} --submit-again` if none is",
+        run_id=run_id,
+        candidates=candidates,
+    )

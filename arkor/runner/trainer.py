@@ -1,0 +1,346 @@
+"""The verbs of a run: start, wait, cancel."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from arkor.core.fold import RunState
+from arkor.core.notes import CancelRequested, entry_of
+from arkor.core.spec import Dataset, LoraConfig, TrainingSpec, to_dataset, to_lora
+from arkor.core.wire import Job
+from arkor.errors import (
+    ArkorError,
+    ConfigError,
+    TrainingCancelledError,
+    TrainingFailedError,
+)
+from arkor.runner.abort import AbortSignal
+from arkor.runner.adopt import Adoption, Wish, own
+from arkor.runner.callbacks import BoundCallbacks, CallbackSet, bind
+from arkor.runner.deliver import Delivery, Replay, Wakeup
+from arkor.runner.engine import on_engine, submit
+from arkor.runner.ingest import Ingest
+from arkor.runner.options import TrainerOptions
+from arkor.runner.ownership import OwnedRun
+from arkor.runner.provenance import EntrySource, current_entry, describe
+from arkor.runner.session import open_session
+from arkor.runner.submit import Submission
+from arkor.runner.sync import run_blocking
+from arkor.runner.upload import prepare_config
+
+__all__ = ["StartedRun", "Trainer", "TrainingResult", "create_trainer"]
+
+
+@dataclass(frozen=True, slots=True)
+class StartedRun:
+    """A run that the backend has accepted; `resumed` if it was one from before."""
+
+    job_id: str
+    run_id: str
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingResult:
+    """How a run ended: its job, and what it made."""
+
+    job: Job
+    artifacts: tuple[Any, ...]
+
+    @property
+    def status(self) -> str:
+        """`completed`, `failed` or `cancelled`."""
+        return self.job.status
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the run completed."""
+        return self.status == "completed"
+
+    def raise_for_status(self) -> None:
+        """Raise `TrainingFailedError` or `TrainingCancelledError` unless the run completed."""
+        job = self.job
+        if self.status == "cancelled":
+            raise TrainingCancelledError(f"job {job.id} was cancelled", job_id=job.id)
+        if not self.succeeded:
+            raise TrainingFailedError(
+                f"job {job.id} failed: {job.error or 'no error message'}",
+                job_id=job.id,
+                error=job.error,
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """All that a trainer was created with."""
+
+    spec: TrainingSpec
+    consumers: tuple[BoundCallbacks, ...]
+    abort_signal: AbortSignal | None
+    run_key: str | None
+    resume: Adoption
+    replay: Replay
+    options: TrainerOptions
+    entry: EntrySource | None
+
+
+class Trainer:
+    """One run: `start` submits it, `wait` follows it and calls back, `cancel` stops it.
+
+    A trainer drives a single run for ever; build a fresh one for another. Each coroutine has a
+    blocking twin with the suffix `_sync`.
+    """
+
+    def __init__(self, plan: _Plan) -> None:
+        self._plan = plan
+        self._lock = threading.Lock()
+        self._submission: Submission | None = None
+        self._starting: Future[StartedRun] | None = None
+        self._waiting: Future[TrainingResult] | None = None
+        self._ingest: Ingest | None = None
+
+    def __repr__(self) -> str:
+        return f"<Trainer {self.name!r} job={self.job_id}>"
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self._plan.spec.name
+
+    @property
+    def job(self) -> Job | None:
+        """The job as it was last seen; `None` before the backend has accepted it."""
+        return self._submission.run.state.job if self._submission else None
+
+    @property
+    def job_id(self) -> str | None:
+        """The backend's id of the run; `None` before the backend has accepted it."""
+        return self._submission.run.state.job_id if self._submission else None
+
+    @property
+    def run_id(self) -> str | None:
+        """The journal's id of the run; `None` before `start`."""
+        return self._submission.run.run_id if self._submission else None
+
+    def with_options(self, **changes: Any) -> "Trainer":
+        """Build a fresh trainer with other values for some of `create_trainer`'s options."""
+        given = {item.name: getattr(self._plan.spec, item.name) for item in fields(TrainingSpec)}
+        asked = {name: changes.pop(name) for name in given.keys() & changes.keys()}
+        spec = replace(self._plan.spec, **asked)
+        return Trainer(replace(self._plan, spec=spec, **changes))
+
+    async def start(self) -> StartedRun:
+        """Submit the run, once; a second call returns the same. Opens no stream, calls nobody.
+
+        An unfinished run of this project with the same name and options whose process died is
+        adopted instead of submitting another. Raises `ConfigError`, `CloudApiError`,
+        `BackendUnreachableError`, `JournalError`, `RunOwnedError`, `SubmissionInDoubtError`,
+        `CredentialsError`, `ProjectStateError`; then it may be called again.
+        """
+        with self._lock:
+            future = self._starting
+            if future is None or (future.done() and _failed(future)):
+                future = self._starting = submit(self._start())
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    async def wait(self) -> TrainingResult:
+        """Follow the run to its end, starting it if needed, and call the callbacks.
+
+        Returns for `completed`, `failed` and `cancelled` alike. Raises only when no terminal
+        status was reached: `AbortError`, `StreamExhaustedError`, `CloudApiError` for a refusal
+        that no retry mends, `JournalError`, and what a callback raised, unchanged. Then it may
+        be called again, here or in another process, and goes on.
+        """
+        with self._lock:
+            under_way = self._waiting
+            mine = self._waiting = under_way or Future()
+        if under_way is not None:
+            return await asyncio.shield(asyncio.wrap_future(under_way))
+        try:
+            result = await self._wait()
+            mine.set_result(result)
+            return result
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        finally:
+            self._waiting = None
+
+    async def cancel(self) -> None:
+        """Ask the backend to stop the run; before `start` it does nothing.
+
+        Ends no wait by itself: `wait` returns when the backend has stopped. Raises
+        `CloudApiError` if the backend refuses, such as for a run that has ended.
+        """
+        if self.job_id is not None:
+            await on_engine(self._cancel())
+
+    def start_sync(self) -> StartedRun:
+        """Do what `start` does, blocking."""
+        return run_blocking(self.start)
+
+    def wait_sync(self) -> TrainingResult:
+        """Do what `wait` does, blocking; callbacks run in a loop of this call."""
+        return run_blocking(self.wait)
+
+    def cancel_sync(self) -> None:
+        """Do what `cancel` does, blocking."""
+        run_blocking(self.cancel)
+
+    async def _start(self) -> StartedRun:
+        submission = self._submission
+        if submission is None or submission.refused:
+            submission = self._submission = await self._own()
+        await submission.ensure()
+        run = submission.run
+        return StartedRun(run.job_id, run.run_id, submission.resumed)
+
+    async def _own(self) -> Submission:
+        plan = self._plan
+        session = await open_session(plan.options)
+        config = await prepare_config(plan.spec, session)
+        wish = Wish(
+            spec=plan.spec,
+            consumers=tuple(consumer.name for consumer in plan.consumers),
+            provenance=await asyncio.to_thread(describe, plan.entry),
+            run_key=plan.run_key,
+            resume=plan.resume,
+        )
+        run, earlier = own(wish, session, config)
+        return Submission(run, config, resumed=earlier, sent=earlier)
+
+    async def _wait(self) -> TrainingResult:
+        await self.start()
+        assert self._submission is not None
+        run, plan = self._submission.run, self._plan
+        if run.state.settled:
+            return _result(run.state)
+        async with self._ingesting(run) as (ingest, wakeup):
+            delivery = Delivery(run, plan.consumers, plan.replay, plan.abort_signal)
+            return _result(await delivery.until_end(ingest, wakeup))
+
+    @asynccontextmanager
+    async def _ingesting(self, run: OwnedRun) -> AsyncIterator[tuple[Ingest, Wakeup]]:
+        wakeup = Wakeup()
+        signal = self._plan.abort_signal
+        unsubscribe = signal.subscribe(wakeup) if signal else _nothing
+        ingest = self._ingest = Ingest(run, wakeup)
+        await on_engine(ingest.start())
+        try:
+            yield ingest, wakeup
+        finally:
+            unsubscribe()
+            await on_engine(_leave(run, ingest))
+
+    async def _cancel(self) -> None:
+        assert self._submission is not None
+        run = self._submission.run
+        run.append([entry_of(CancelRequested())], durable=False)
+        async with run.session.connect() as api:
+            await api.cancel_job(run.session.scope, run.job_id)
+        if self._ingest is not None:
+            self._ingest.cancelled.set()
+
+
+async def _leave(run: OwnedRun, ingest: Ingest) -> None:
+    """End a wait: give the run up if it is settled, else keep it for the next wait."""
+    await ingest.stop()
+    await run.session.close()
+    if run.state.settled:
+        run.release()
+    else:
+        run.rest()
+
+
+def _nothing() -> None:
+    """Take nothing off: there was no signal to listen to."""
+
+
+def _failed(future: Future[StartedRun]) -> bool:
+    return future.cancelled() or future.exception() is not None
+
+
+def _result(state: RunState) -> TrainingResult:
+    if state.job is None:
+        raise ArkorError(f"run {state.run_id} was refused by the backend; there is no job")
+    return TrainingResult(state.job, state.artifacts)
+
+
+def create_trainer(
+    *,
+    name: str,
+    model: str,
+    dataset: Dataset | Mapping[str, Any],
+    lora: LoraConfig | Mapping[str, Any] | None = None,
+    max_steps: int | None = None,
+    num_train_epochs: float | None = None,
+    learning_rate: float | None = None,
+    batch_size: int | None = None,
+    optim: str | None = None,
+    lr_scheduler_type: str | None = None,
+    weight_decay: float | None = None,
+    warmup_steps: Any = None,
+    logging_steps: Any = None,
+    save_steps: Any = None,
+    eval_steps: Any = None,
+    train_on_responses_only: Any = None,
+    dataset_format: Any = None,
+    dataset_split: Any = None,
+    dry_run: bool | None = None,
+    callbacks: CallbackSet | Sequence[CallbackSet] | None = None,
+    abort_signal: AbortSignal | None = None,
+    run_key: str | None = None,
+    resume: Adoption = "orphaned",
+    replay: Replay = "pending",
+    options: TrainerOptions | None = None,
+) -> Trainer:
+    """Describe a run. Does no I/O; an option that was not given is left to the backend.
+
+    `run_key` makes the run the only one of that key in this project, for ever. `resume` says
+    whether `start` may adopt an unfinished run of the same name and options whose process died.
+    `replay="all"` gives every record again to a restarted process, not only the unfinished ones.
+    Raises `ConfigError`, naming the field, for a value that cannot work.
+    """
+    if resume not in ("orphaned", "never"):
+        raise ConfigError(f'resume must be "orphaned" or "never", not {resume!r}', field="resume")
+    if replay not in ("pending", "all"):
+        raise ConfigError(f'replay must be "pending" or "all", not {replay!r}', field="replay")
+    if run_key is not None and not (isinstance(run_key, str) and run_key.strip()):
+        raise ConfigError("run_key must be a text that is not empty", field="run_key")
+    spec = TrainingSpec(
+        name=name,
+        model=model,
+        dataset=to_dataset(dataset),
+        lora=to_lora(lora),
+        max_steps=max_steps,
+        num_train_epochs=num_train_epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        optim=optim,
+        lr_scheduler_type=lr_scheduler_type,
+        weight_decay=weight_decay,
+        warmup_steps=warmup_steps,
+        logging_steps=logging_steps,
+        save_steps=save_steps,
+        eval_steps=eval_steps,
+        train_on_responses_only=train_on_responses_only,
+        dataset_format=dataset_format,
+        dataset_split=dataset_split,
+        dry_run=dry_run,
+    )
+    return Trainer(
+        _Plan(
+            spec=spec,
+            consumers=bind(callbacks),
+            abort_signal=abort_signal,
+            run_key=run_key,
+            resume=resume,
+            replay=replay,
+            options=options or TrainerOptions(),
+            entry=current_entry(),
+        )
+    )
