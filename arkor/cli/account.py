@@ -1,0 +1,123 @@
+"""`arkor whoami`: whose credentials are used, and where they are kept."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arkor.cli.door import Exit
+from arkor.cli.place import store_home
+from arkor.cli.render import note, show_facts, show_json
+from arkor.errors import CloudApiError
+
+if TYPE_CHECKING:
+    from arkor.client.api import HasToken
+    from arkor.runner.identity import Identity
+
+__all__ = ["whoami"]
+
+
+def whoami(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say whose credentials are used, and where they are kept.
+
+    Exits 0 if the backend accepts them, 1 if there are none or it refuses them, 4 if it cannot
+    be reached.
+    """
+    raise typer.Exit(_whoami(as_json))
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What is presented to which backend, and where it is kept."""
+
+    url: str
+    identity: "HasToken"
+    kind: str
+    place: str
+
+
+def _whoami(as_json: bool) -> int:
+    account = _account(store_home())
+    if account is None:
+        return Exit.NO
+    try:
+        me = asyncio.run(_ask(account))
+    except CloudApiError as error:
+        if error.status not in (401, 403):
+            raise
+        note(f"error: {account.url} refuses the {account.kind} ({account.place}): {error.message}")
+        return Exit.NO
+    orgs = [str(org.get("slug") or org.get("id")) for org in me.get("orgs", [])]
+    facts = {
+        "user": me.get("user"),
+        "orgs": orgs,
+        "token": account.kind,
+        "stored": account.place,
+        "backend": account.url,
+    }
+    if as_json:
+        show_json(facts)
+    else:
+        show_facts({**facts, "user": _named(me.get("user")), "orgs": ", ".join(orgs)}.items())
+    return Exit.OK
+
+
+async def _ask(account: _Account) -> dict[str, Any]:
+    from arkor.client.api import CloudApiClient
+
+    async with CloudApiClient(account.url, account.identity) as api:
+        return await api.me()
+
+
+def _named(user: object) -> object:
+    """The user by the first name that the backend's open object gives."""
+    if isinstance(user, dict):
+        return next((user[key] for key in ("email", "name", "id") if user.get(key)), None)
+    return user
+
+
+def _account(home: Path) -> _Account | None:
+    from arkor.runner.identity import current_identity, default_arkor_cloud_api_url
+    from arkor.runner.local import LOCAL
+    from arkor.runner.settings import load_settings
+
+    address = load_settings().backend
+    if address == LOCAL:
+        return _embedded(home)
+    identity = current_identity(home)
+    if identity is None:
+        note("not signed in: the first run at the cloud makes an anonymous identity")
+        return None
+    url = default_arkor_cloud_api_url(identity) if address is None else address
+    return _Account(url, identity, *_described(identity, home))
+
+
+def _embedded(home: Path) -> _Account | None:
+    from arkor.runner.local import find_backend
+    from arkor.store.paths import backend_path
+
+    backend = find_backend(home)
+    if backend is None:
+        note("the embedded backend is not running: `arkor backend start` starts it")
+        return None
+    place = str(backend_path(home) / "server.json")
+    return _Account(backend.url, backend, "token of the embedded backend", place)
+
+
+def _described(identity: "Identity", home: Path) -> tuple[str, str]:
+    """The kind of a token, and where it is kept."""
+    from arkor.store.credentials import AnonymousCredentials, OAuthCredentials
+    from arkor.store.paths import credentials_path
+
+    place = str(credentials_path(home))
+    match identity:
+        case AnonymousCredentials():
+            return "anonymous token", place
+        case OAuthCredentials(expires_at=expires_at):
+            return f"OAuth access token, valid until {expires_at}", place
+        case _:
+            return "access token", "in the environment (ARKOR_TOKEN)"

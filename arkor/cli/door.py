@@ -1,0 +1,77 @@
+"""The one door through which failures leave the command line: a sentence and an exit code."""
+
+import enum
+import os
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from arkor.cli.render import note
+from arkor.errors import ArkorError, ConfigError, EntryError
+
+__all__ = ["ErrorDoor", "Exit", "NoSuchRunError", "exit_code"]
+
+
+class Exit(enum.IntEnum):
+    """What the exit codes mean; 128 + N is the death by signal N, as shells say it."""
+
+    OK = 0
+    FAILED = 1
+    NO = 1
+    USAGE = 2
+    CANCELLED = 3
+    UNFINISHED = 4
+    ENVIRONMENT = 4
+    CALLBACK = 5
+    INTERRUPTED = 130
+    BROKEN_PIPE = 141
+    TERMINATED = 143
+
+
+class NoSuchRunError(ArkorError):
+    """No run, or more than one, goes by the id that was given."""
+
+
+def exit_code(error: ArkorError | OSError) -> Exit:
+    """The exit code of a command that `error` ended."""
+    match error:
+        case ConfigError() | EntryError():
+            return Exit.USAGE
+        case NoSuchRunError():
+            return Exit.NO
+        case _:
+            return Exit.ENVIRONMENT
+
+
+class ErrorDoor(TyperGroup):
+    """A group of commands whose failures are one sentence on stderr, unless `--debug` is given.
+
+    What is no `ArkorError` and no `OSError` is a bug, and keeps its traceback.
+    """
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, and all of its output, behind the door."""
+        try:
+            result = super().invoke(ctx)
+            # A full disk or a reader that has gone shows when the output is written out.
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(Exit.BROKEN_PIPE) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(Exit.INTERRUPTED) from error
+        except (ArkorError, OSError) as error:
+            if ctx.params.get("debug"):
+                raise
+            note(f"error: {_sentence(error)}")
+            raise typer.Exit(exit_code(error)) from error
+        return result
+
+
+def _sentence(error: ArkorError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    return str(error) or type(error).__name__

@@ -1,0 +1,70 @@
+"""The `arkor` command: its subcommands, and what holds for all of them."""
+
+import io
+import sys
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from typing import Annotated
+
+import typer
+
+from arkor.cli import account, backend, init, runs, start
+from arkor.cli.door import ErrorDoor
+from arkor.cli.render import show
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="arkor",
+    cls=ErrorDoor,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line, and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the journal holds is printed whatever the terminal's encoding can show.
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="arkor")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        try:
+            show(f"arkor {installed_version('arkor')}")
+        except PackageNotFoundError:
+            show("arkor 0+unknown (not installed: running from its sources)")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", "-V", callback=_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Drive fine-tuning runs, with every event of a run in a durable local journal.
+
+    `arkor init` writes a project that runs; `arkor start --backend local` trains it on this
+    machine; `arkor runs`, `arkor show @last` and `arkor events @last` read the journal.
+    """
+
+
+app.command()(init.init)
+app.command()(start.start)
+app.command()(start.build)
+app.command()(runs.runs)
+app.command("show")(runs.show_run)
+app.command()(runs.events)
+app.command()(runs.cancel)
+app.command()(account.whoami)
+app.add_typer(backend.app, name="backend")

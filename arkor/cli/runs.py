@@ -1,0 +1,222 @@
+"""`arkor runs`, `show`, `events` and `cancel`: the journal's runs, read and stopped."""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from arkor.cli.door import Exit
+from arkor.cli.place import find_run, journal, store_home
+from arkor.cli.render import note, show, show_facts, show_json, show_json_line, show_table, when
+from arkor.cli.wording import summary
+from arkor.core.fold import RunState
+from arkor.core.record import Record
+
+if TYPE_CHECKING:
+    from arkor.store.journal import RunRow
+
+__all__ = ["cancel", "events", "runs", "show_run"]
+
+Id = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A run's or a job's id, a unique prefix of one, or @last.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def runs(
+    as_json: Json = False,
+    status: Annotated[
+        str | None, typer.Option(help="Only runs with this status.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+    everywhere: Annotated[
+        bool, typer.Option("--all", help="Of every project, and not of this folder's alone.")
+    ] = False,
+) -> None:
+    """List this project's runs, the newest first.
+
+    Examples: `arkor runs`, `arkor runs --all --status failed`, `arkor runs --json`
+    """
+    from arkor.store.state import project_root
+
+    book = journal()
+    root = None if everywhere else str(project_root())
+    found = book.runs(project_root=root, status=status, limit=limit)
+    if as_json:
+        show_json([_row(each) for each in found])
+        return
+    if not found:
+        elsewhere = root is not None and book.runs(limit=1)
+        note(
+            "no runs in this project; `arkor runs --all` lists the others"
+            if elsewhere
+            else "no runs"
+        )
+        return
+    show_table(
+        ("run", "name", "status", "job", "created"),
+        ((row.run_id, row.name, row.status, row.job_id, when(row.created_at)) for row in found),
+    )
+
+
+def show_run(id: Id, as_json: Json = False) -> None:
+    """Show what the journal says about one run.
+
+    Examples: `arkor show @last`, `arkor show 01KA --json`
+    """
+    book = journal()
+    run_id = find_run(book, id)
+    state = book.run(run_id)
+    if as_json:
+        show_json(_state(state))
+    else:
+        show_facts(_facts(state))
+
+
+def events(
+    id: Id,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
+    after: Annotated[int, typer.Option(min=0, help="Only records behind this one.")] = 0,
+    type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type", help="Only records of this type; may be repeated.", show_default=False
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many records.", show_default=False)
+    ] = None,
+) -> None:
+    """Print the records of a run, in order.
+
+    Examples: `arkor events @last`, `arkor events @last --type training.log --json`
+    """
+    book = journal()
+    records = book.records(find_run(book, id), after=after)
+    chosen = (record for record in records if not type or record.type in type)
+    for record in itertools.islice(chosen, limit):
+        if as_json:
+            show_json_line(_record(record))
+        else:
+            _print(record)
+
+
+def cancel(id: Id) -> None:
+    """Ask the backend to stop a run. Exits 1 if it has ended otherwise already.
+
+    Example: `arkor cancel @last`
+    """
+    from arkor.runner.trainer import cancel_run
+
+    book = journal()
+    run_id = find_run(book, id)
+    state = book.run(run_id)
+    if state.terminal:
+        note(f"run {run_id} has ended already: {state.status}")
+        raise typer.Exit(Exit.OK if state.status == "cancelled" else Exit.NO)
+    asyncio.run(cancel_run(run_id, home=store_home()))
+    note(f"asked the backend to stop job {state.job_id}; `arkor show {run_id}` says how it ended")
+
+
+def _row(row: "RunRow") -> dict[str, Any]:
+    return {
+        "runId": row.run_id,
+        "jobId": row.job_id,
+        "name": row.name,
+        "status": row.status,
+        "settled": row.settled,
+        "createdAt": row.created_at,
+        "projectRoot": row.project_root,
+        "runKey": row.run_key,
+    }
+
+
+def _state(state: RunState) -> dict[str, Any]:
+    return {
+        "runId": state.run_id,
+        "jobId": state.job_id,
+        "name": state.name,
+        "status": state.status,
+        "settled": state.settled,
+        "config": state.config,
+        "job": state.job.to_wire() if state.job else None,
+        "artifacts": state.artifacts,
+        "latest": state.latest,
+        "checkpoints": state.checkpoints,
+        "counts": state.counts,
+        "records": state.records,
+        "lastEventId": state.last_event_id,
+        "consumers": [_consumer(state, name) for name in _consumers(state)],
+        "head": state.head.hex(),
+        "provenance": state.provenance,
+    }
+
+
+def _facts(state: RunState) -> Iterator[tuple[str, object]]:
+    job = state.job
+    yield "run", state.run_id
+    yield "job", state.job_id
+    yield "name", state.name
+    yield "status", state.status
+    if job is not None:
+        yield "error", job.error
+        yield "created", when(job.created_at)
+        yield "started", when(job.started_at)
+        yield "ended", when(job.completed_at)
+    yield "model", state.config.get("model")
+    for name, value in state.latest.items():
+        yield f"last {name}", f"{value:.6g}"
+    yield "checkpoints", ", ".join(map(str, state.checkpoints))
+    yield "artifacts", len(state.artifacts) or None
+    yield "records", state.records
+    for name in _consumers(state):
+        yield f"callbacks {name}", _progress(state, name)
+    yield "head", state.head.hex()
+
+
+def _consumers(state: RunState) -> list[str]:
+    return sorted({*state.consumers, *state.named})
+
+
+def _consumer(state: RunState, name: str) -> dict[str, Any]:
+    consumer = state.consumer(name)
+    return {"name": name, "cursor": consumer.cursor, "failures": consumer.failures}
+
+
+def _progress(state: RunState, name: str) -> str:
+    consumer = state.consumer(name)
+    failed = f", the next call has raised {consumer.failures} times" if consumer.failures else ""
+    return f"finished up to record {consumer.cursor} of {state.records}{failed}"
+
+
+def _record(record: Record) -> dict[str, Any]:
+    return {
+        "seq": record.seq,
+        "source": record.source,
+        "type": record.type,
+        "id": record.sse_id,
+        "recordedAt": record.recorded_at,
+        "data": _data(record.data),
+        "digest": record.digest.hex(),
+    }
+
+
+def _data(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text  # what is no JSON is shown as it came
+
+
+def _print(record: Record) -> None:
+    show(
+        f"{record.seq:>5}  {when(record.recorded_at)}  {record.type:<26}  {summary(record)}".rstrip()
+    )

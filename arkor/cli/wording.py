@@ -1,0 +1,68 @@
+"""What a record says, in a few words: for the list of events and for live progress."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from arkor.core.events import (
+    CheckpointSaved,
+    Malformed,
+    TrainingCompleted,
+    TrainingFailed,
+    TrainingLog,
+    decode,
+)
+from arkor.core.record import Record
+
+__all__ = ["duration", "figures", "summary"]
+
+SHOWN = ("callback", "consumer", "record", "attempt", "error", "reason", "after", "before", "cause")
+"""The fields of a note that are worth a place on its line."""
+
+
+def summary(record: Record) -> str:
+    """One line about a record, without its type."""
+    if record.source == "local":
+        return _note(json.loads(record.data))
+    match decode(record.type, record.data):
+        case TrainingLog() as log:
+            return figures(log)
+        case CheckpointSaved(step, artifacts):
+            return f"step {step}, {len(artifacts)} artifacts"
+        case TrainingCompleted(artifacts=artifacts):
+            return f"{len(artifacts)} artifacts"
+        case TrainingFailed(error=error):
+            return error
+        case Malformed(reason):
+            return f"malformed: {reason}"
+        case _:
+            return record.data
+
+
+def figures(log: TrainingLog) -> str:
+    """The figures of a step that were reported."""
+    named = {
+        "loss": log.loss,
+        "eval loss": log.eval_loss,
+        "rate": log.learning_rate,
+        "epoch": log.epoch,
+    }
+    parts = [f"{name} {value:.4g}" for name, value in named.items() if value is not None]
+    return "  ".join([f"step {log.step}", *parts])
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: `45s`, `1m 15s`, `2h 05m 07s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h {minutes:02}m {rest:02}s"
+    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+
+
+def _note(fields: Mapping[str, Any]) -> str:
+    job = fields.get("job")
+    shown = {name: fields[name] for name in SHOWN if fields.get(name) is not None}
+    if isinstance(job, Mapping):
+        shown = {"job": job.get("id"), "status": job.get("status"), **shown}
+    return "  ".join(f"{name} {value}" for name, value in shown.items())
