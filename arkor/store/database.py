@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from arkor.errors import JournalError
 from arkor.store import sqlite
 from arkor.store.filelock import FileLock
+from arkor.store.files import sync_folder
 from arkor.store.migrate import current_revision, is_behind, migrations_folder, upgrade
 from arkor.store.paths import ensure_home
 
@@ -130,11 +131,7 @@ class WriteDoor:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
         except FileExistsError:
             return
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(self.path.parent)
 
     def _prepare(self, connection: Connection) -> None:
         behind = is_behind(connection, self._migrations, self.path)

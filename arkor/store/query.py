@@ -1,9 +1,9 @@
 """Reading the log on a given connection: its records, its tail, its lease."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Select, select
 
 from arkor.core.record import GENESIS, Record
 from arkor.store.lease import Lease
@@ -81,6 +81,6 @@ def _of(run_id: str) -> Select[Any]:
     return select(*_RECORD).join(runs, runs.c.id == records.c.run).where(runs.c.run_id == run_id)
 
 
-def _record(run_id: str, row: Row[Any], prev_digest: bytes) -> Record:
-    seq, source, kind, sse_id, data, recorded_at, digest = row.tuple()
+def _record(run_id: str, row: Sequence[Any], prev_digest: bytes) -> Record:
+    seq, source, kind, sse_id, data, recorded_at, digest = row
     return Record(run_id, seq, source, kind, sse_id, data, recorded_at, prev_digest, digest)

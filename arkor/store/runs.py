@@ -2,10 +2,11 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from arkor.store.schema import runs
 
@@ -58,6 +59,6 @@ COLUMNS: Final = select(*(runs.c[name] for name in _NAMES))
 """The query that `run_row` reads."""
 
 
-def run_row(row: Row[Any]) -> RunRow:
+def run_row(row: Sequence[Any]) -> RunRow:
     """One row of `COLUMNS`."""
     return RunRow(**dict(zip(_NAMES, row, strict=True)))
