@@ -21,7 +21,7 @@ from arkor.errors import CloudApiError, ProtocolError
 __all__ = ["CloudApiClient", "HasToken"]
 
 _PIECE: Final = 1024 * 1024
-_UPLOAD_TIMEOUT: Final = httpx.Timeout(120.0, connect=10.0)
+_UPLOAD_TIMEOUT: Final = 120.0
 
 
 class CloudApiClient:
@@ -154,7 +154,7 @@ class CloudApiClient:
                 at,
                 headers={"Content-Type": "application/x-ndjson", "Content-Length": str(size)},
                 content=partial(_pieces, path),
-                timeout=_UPLOAD_TIMEOUT,
+                read_timeout=_UPLOAD_TIMEOUT,
             )
         )
 

@@ -15,7 +15,7 @@ from arkor.errors import BackendUnreachableError, CloudApiError, ConfigError, Pr
 
 __all__ = ["InferResult", "build_chat_body", "chat", "stream_chat"]
 
-TIMEOUT: Final = httpx.Timeout(600.0, connect=10.0)
+READ_TIMEOUT: Final = 600.0
 """A model may have to be loaded before it says its first word."""
 
 
@@ -144,7 +144,9 @@ async def stream_chat(
 
 def _request(scope: Scope, body: Mapping[str, Any]) -> Request:
     query = {"orgSlug": scope.org_slug, "projectSlug": scope.project_slug}
-    return Request("POST", path_of("v1", "inference", "chat"), query, json=body, timeout=TIMEOUT)
+    return Request(
+        "POST", path_of("v1", "inference", "chat"), query, json=body, read_timeout=READ_TIMEOUT
+    )
 
 
 def _is_last(event: Frame | Oversize) -> bool:

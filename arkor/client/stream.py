@@ -28,7 +28,6 @@ MAX_WAITING: Final = 2048
 
 MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
 MAX_BATCH: Final = 512
-CONNECT_TIMEOUT: Final = 10.0
 LONGEST_ID: Final = 4096
 
 _UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|^[ \t]|[ \t]$")
@@ -182,7 +181,7 @@ def _request(scope: Scope, job_id: str, last_event_id: str | None, idle_timeout:
         path_of("v1", "jobs", job_id, "events", "stream"),
         {"orgSlug": scope.org_slug, "projectSlug": scope.project_slug},
         headers,
-        timeout=httpx.Timeout(idle_timeout, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT),
+        read_timeout=idle_timeout,
     )
 
 

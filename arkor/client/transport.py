@@ -31,7 +31,8 @@ LONGEST_WAIT: Final = 30.0
 """Seconds of a `Retry-After` that an ordinary call sits out; a longer one is its caller's."""
 
 MAX_REDIRECTS: Final = 5
-TIMEOUT: Final = httpx.Timeout(30.0, connect=10.0)
+CONNECT_TIMEOUT: Final = 10.0
+READ_TIMEOUT: Final = 30.0
 
 _KEEPS_METHOD: Final = frozenset({307, 308})
 _REDIRECTS: Final = frozenset({301, 302, 303}) | _KEEPS_METHOD
@@ -59,7 +60,10 @@ class NeverSentError(BackendUnreachableError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked. `path` is percent-encoded; `content` makes the body anew for each try."""
+    """What is asked. `path` is percent-encoded; `content` makes the body anew for each try.
+
+    `read_timeout` is the longest silence, in seconds, while an answer is awaited or read.
+    """
 
     method: str
     path: str
@@ -67,7 +71,7 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Any = None
     content: Callable[[], AsyncIterator[bytes]] | None = None
-    timeout: httpx.Timeout = TIMEOUT
+    read_timeout: float = READ_TIMEOUT
 
     @property
     def repeatable(self) -> bool:
@@ -98,7 +102,7 @@ def open_http() -> httpx.AsyncClient:
     direct: dict[str, httpx.AsyncBaseTransport | None] = {
         f"all://{host}": None for host in _LOOPBACK
     }
-    return httpx.AsyncClient(follow_redirects=False, mounts=direct, timeout=TIMEOUT)
+    return httpx.AsyncClient(follow_redirects=False, mounts=direct)
 
 
 class Transport:
@@ -205,7 +209,9 @@ class Transport:
             headers=self._headers(request),
             json=request.json,
             content=request.content() if request.content else None,
-            timeout=request.timeout,
+            timeout=httpx.Timeout(
+                request.read_timeout, connect=CONNECT_TIMEOUT, pool=CONNECT_TIMEOUT
+            ),
         )
         try:
             response = await self._http.send(outgoing, stream=True, follow_redirects=False)
