@@ -6,15 +6,16 @@ when it died are taken up once, when the next server starts.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 
-from arkor import FailedContext, Trainer, TrainingResult, open_journal, resume_orphaned
+from arkor import FailedContext, open_journal, resume_orphaned
 from src.arkor.trainer import make_trainer
 
-following: set[asyncio.Task[TrainingResult]] = set()
+background: set[asyncio.Task[Any]] = set()
 
 
 class Alerts:
@@ -24,25 +25,26 @@ class Alerts:
         print(f"ALERT: {ctx.job.name} ({ctx.job.id}) failed: {ctx.error}")
 
 
-def follow(trainer: Trainer) -> None:
-    """Wait for a run in the background. asyncio keeps no reference to its tasks: we do."""
-    task = asyncio.create_task(trainer.wait())
-    following.add(task)
+def follow(work: Coroutine[Any, Any, Any]) -> None:
+    """Do `work` in the background. asyncio keeps no reference to its tasks: we do."""
+    task = asyncio.create_task(work)
+    background.add(task)
     task.add_done_callback(ended)
 
 
-def ended(task: asyncio.Task[TrainingResult]) -> None:
+def ended(task: asyncio.Task[Any]) -> None:
     """Say so when `wait()` raised: the run may go on, and the next server takes it up."""
-    following.discard(task)
+    background.discard(task)
     if not task.cancelled() and (error := task.exception()):
         print(f"No longer following a run: {error}")
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    for trainer in await resume_orphaned(callbacks=Alerts()):
-        follow(trainer)
+    follow(resume_orphaned(callbacks=Alerts()))
     yield
+    for task in background:
+        task.cancel()
 
 
 app = FastAPI(lifespan=lifespan)
@@ -52,7 +54,7 @@ app = FastAPI(lifespan=lifespan)
 async def train() -> dict[str, str]:
     trainer = make_trainer(resume="never", callbacks=Alerts())
     started = await trainer.start()
-    follow(trainer)
+    follow(trainer.wait())
     return {"jobId": started.job_id}
 
 
