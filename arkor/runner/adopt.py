@@ -21,7 +21,7 @@ from arkor.store.runs import NewRun, RunRow
 from arkor.store.transaction import Transaction
 from arkor.store.writer import open_writer
 
-__all__ = ["Adoption", "Wish", "own"]
+__all__ = ["Adoption", "Wish", "open_run", "own", "take"]
 
 log = logging.getLogger("arkor")
 
@@ -51,11 +51,34 @@ def own(wish: Wish, session: Session, config: Mapping[str, Any]) -> tuple[OwnedR
         if found is None:
             run_id, epoch = _record(tx, wish, session, kept)
         else:
-            run_id, epoch = found.run_id, _take(tx, found, wish)
+            run_id, epoch = found.run_id, take(tx, found, wish.consumers, wish.provenance)
+    return open_run(session, run_id, epoch), found is not None
+
+
+def open_run(session: Session, run_id: str, epoch: int) -> OwnedRun:
+    """A run this process has just taken, its log folded and its lease kept."""
+    writer, journal = open_writer(session.home), open_journal(session.home)
     run = OwnedRun(run_id, epoch, session, writer, journal, writer.salt)
     run.catch_up()
-    run.keep()
-    return run, found is not None
+    if not run.state.settled:
+        run.keep()
+    return run
+
+
+def take(
+    tx: Transaction, row: RunRow, consumers: tuple[str, ...], provenance: Mapping[str, Any]
+) -> int:
+    """Take an earlier run over, and note it; the new epoch. A settled one is only looked at.
+
+    Raises `RunOwnedError` if a living process is waiting on it.
+    """
+    before = tx.lease(row.run_id)
+    if row.settled:
+        return before.epoch if before else 0
+    epoch = tx.take_lease(row.run_id, current_owner(), adopt="idle")
+    clean = before is None or before.state != "active"
+    tx.append(row.run_id, [entry_of(Resumed(epoch, clean, consumers, provenance))], epoch=epoch)
+    return epoch
 
 
 def _find(
@@ -74,7 +97,7 @@ def _find(
     owner = current_owner()
     for row in tx.find_runs(**project, name=wish.spec.name, fingerprint=digest, settled=False):
         lease = tx.lease(row.run_id)
-        if lease is not None and not lease.gone(owner, tx.now):
+        if lease is not None and not lease.gone(owner, tx.at):
             continue
         state = fold_all(journal.records(row.run_id))
         if not _is_over(state, wish.consumers):
@@ -96,17 +119,6 @@ def _is_over(state: RunState, consumers: tuple[str, ...]) -> bool:
     running must still run.
     """
     return state.terminal and any(state.consumer(name).failures for name in consumers)
-
-
-def _take(tx: Transaction, found: RunRow, wish: Wish) -> int:
-    before = tx.lease(found.run_id)
-    if found.settled:
-        return before.epoch if before else 0
-    epoch = tx.take_lease(found.run_id, current_owner(), adopt="idle")
-    clean = before is None or before.state != "active"
-    note = Resumed(epoch, clean, wish.consumers, wish.provenance)
-    tx.append(found.run_id, [entry_of(note)], epoch=epoch)
-    return epoch
 
 
 def _record(
@@ -134,5 +146,5 @@ def _record(
         provenance=wish.provenance,
     )
     made = tx.create_run(run, [entry_of(note)], current_owner())
-    tx.set_index(made.run_id, index_of(fold_all(made.records)))
+    tx.append(made.run_id, [], epoch=made.epoch, index=index_of(fold_all(made.records)))
     return made.run_id, made.epoch

@@ -6,6 +6,7 @@ came a moment ago or before the last crash.
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
@@ -106,10 +107,16 @@ class Delivery:
         for index, callback in enumerate(mine, 1):
             await self._heed_abort()
             replaying = callback not in pending
+            began = time.perf_counter()
             await self._call(consumer, callback, record, replaying=replaying)
             if not replaying:
-                last = index == len(mine)
-                await self._receipt(consumer, record, callback, done=last)
+                await self._receipt(
+                    consumer,
+                    record,
+                    callback,
+                    done=index == len(mine),
+                    seconds=round(time.perf_counter() - began, 6),
+                )
         if self.state.terminal and self.positions[consumer.name].cursor < record.seq:
             await self._receipt(consumer, record, None, done=True)
 
@@ -150,14 +157,21 @@ class Delivery:
             log.warning("run %s: %s", self.run.run_id, refusal)
 
     async def _receipt(
-        self, consumer: BoundCallbacks, record: Record, callback: str | None, *, done: bool
+        self,
+        consumer: BoundCallbacks,
+        record: Record,
+        callback: str | None,
+        *,
+        done: bool,
+        seconds: float = 0.0,
     ) -> None:
         position = self.positions[consumer.name]
-        note = CallbackCompleted(consumer.name, record.seq, callback, position.attempt, done)
+        note = CallbackCompleted(
+            consumer.name, record.seq, callback, position.attempt, done, seconds
+        )
         self.positions[consumer.name] = receive(position, note)
-        if consumer.replays and not self._is_kept(record):
-            return
-        await self.run.note(note)
+        if not consumer.replays or self._is_kept(record):
+            await self.run.note(note)
 
     def _replays(self, consumer: BoundCallbacks) -> bool:
         return consumer.replays or self.replay == "all"

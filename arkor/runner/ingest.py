@@ -103,8 +103,10 @@ class Ingest:
         await self.cancelled.wait()
         options = self.run.session.options
         pause = Backoff(options.reconnect_delay, options.max_reconnect_delay)
-        while not await self._look("a cancel request"):
+        ended = await self._look("a cancel request")
+        while not ended:
             await asyncio.sleep(pause.next_delay())
+            ended = await self._look("a cancel request")
 
     async def _connect(self) -> None:
         """Make one connection and record what it brings, then pause as its end demands."""

@@ -102,17 +102,17 @@ class Intake:
 
     def _conflict(self, entry: Entry) -> Entry | StreamConflict | None:
         """`entry` itself if the log holds it; a note if the log holds its id for another."""
-        id = entry.sse_id or ""
+        sse_id = entry.sse_id or ""
         self.unnamed = iter(())
-        number = number_of(id)
+        number = number_of(sse_id)
         if number is not None and (self.highest is None or number > self.highest):
             return None
-        if (earlier := self._seen.get(id)) is not None:
-            return entry if earlier == entry.data else StreamConflict(id)
-        found = self.journal.find_sse(self.run_id, id)
+        if (earlier := self._seen.get(sse_id)) is not None:
+            return entry if earlier == entry.data else StreamConflict(sse_id)
+        found = self.journal.find_sse(self.run_id, sse_id)
         if found is None:
             return None
-        return entry if found.data == entry.data else StreamConflict(id, found.seq)
+        return entry if found.data == entry.data else StreamConflict(sse_id, found.seq)
 
     def _unnamed(self, entry: Entry) -> Entry | None:
         if entry.sse_id is None:

@@ -67,7 +67,7 @@ class OwnedRun:
                 self.catch_up(records[0].seq - 1)
             state = fold_all(records, self.state)
             if (index := index_of(state)) != index_of(self.state):
-                tx.set_index(self.run_id, index)
+                tx.append(self.run_id, [], epoch=self.epoch, index=index)
         self.state = state
         return records
 
@@ -90,6 +90,10 @@ class OwnedRun:
         """Renew the lease from now on, as long as the process lives."""
         if self._renewal is None or self._renewal.done():
             self._renewal = asyncio.get_running_loop().create_task(self._renew())
+
+    def work(self) -> None:
+        """Take an idle run up again. Raises `RunOwnedError` if another process has taken it."""
+        self.writer.set_active(self.run_id, self.epoch)
 
     def rest(self) -> None:
         """Leave the run idle: ours still, but another process may take it over on request."""

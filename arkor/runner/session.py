@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from arkor.client.api import CloudApiClient
+from arkor.client.transport import open_http
 from arkor.core.wire import Scope
 from arkor.runner.identity import Identity, default_arkor_cloud_api_url, ensure_credentials
 from arkor.runner.local import LOCAL, LocalBackend, ensure_backend, find_backend
@@ -19,7 +20,7 @@ from arkor.store.credentials import OAuthCredentials
 from arkor.store.paths import home as find_home
 from arkor.store.state import project_root
 
-__all__ = ["Session", "open_session"]
+__all__ = ["Session", "open_session", "reopen_session"]
 
 
 @dataclass(slots=True)
@@ -76,7 +77,7 @@ class Session:
         if self.options.http is not None:
             return self.options.http
         if self._http is None:
-            self._http = httpx.AsyncClient(follow_redirects=False)
+            self._http = open_http()
         return self._http
 
 
@@ -108,6 +109,17 @@ async def open_session(options: TrainerOptions) -> Session:
     async with session.connect() as api:
         session.scope = await resolve_scope(api, identity, root=root, home=home)
     return session
+
+
+async def reopen_session(
+    options: TrainerOptions, *, root: Path, address: str, scope: Scope
+) -> Session:
+    """The session of a recorded run: its own project at its own backend, with our identity."""
+    home = find_home(load_settings(options.cwd, home=options.home).home)
+    identity = None
+    if address != LOCAL:
+        identity = options.credentials or await ensure_credentials(home=home, base_url=address)
+    return Session(home, root, address, scope, options, identity)
 
 
 def _is_embedded(address: str | None, options: TrainerOptions, home: Path) -> bool:

@@ -82,7 +82,7 @@ class Submission:
         else:
             first = next(run.journal.records(run.run_id, limit=1))
             earliest = datetime.fromisoformat(first.recorded_at) - CLOCK_SLACK
-            known = run.journal.job_ids()
+            known = {row.job_id for row in run.journal.runs()}
             mine = [
                 job
                 for job in jobs

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
@@ -32,7 +32,7 @@ from arkor.runner.submit import Submission
 from arkor.runner.sync import run_blocking
 from arkor.runner.upload import prepare_config
 
-__all__ = ["StartedRun", "Trainer", "TrainingResult", "create_trainer"]
+__all__ = ["Plan", "StartedRun", "Trainer", "TrainingResult", "create_trainer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +75,24 @@ class TrainingResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Plan:
-    """All that a trainer was created with."""
+class Plan:
+    """All that a trainer was made with. `own` gets it a run; `wish` what `create_trainer` took."""
 
-    spec: TrainingSpec
+    name: str
     consumers: tuple[BoundCallbacks, ...]
-    abort_signal: AbortSignal | None
-    run_key: str | None
-    resume: Adoption
-    replay: Replay
+    own: Callable[["Plan"], Coroutine[Any, Any, Submission]]
     options: TrainerOptions
-    entry: EntrySource | None
+    abort_signal: AbortSignal | None = None
+    replay: Replay = "pending"
+    entry: EntrySource | None = None
+    spec: TrainingSpec | None = None
+    run_key: str | None = None
+    resume: Adoption = "orphaned"
+
+    @property
+    def consumer_names(self) -> tuple[str, ...]:
+        """The names of the callback sets, in order."""
+        return tuple(consumer.name for consumer in self.consumers)
 
 
 class Trainer:
@@ -95,7 +102,7 @@ class Trainer:
     blocking twin with the suffix `_sync`.
     """
 
-    def __init__(self, plan: _Plan) -> None:
+    def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._lock = threading.Lock()
         self._submission: Submission | None = None
@@ -109,7 +116,7 @@ class Trainer:
     @property
     def name(self) -> str:
         """The run's name."""
-        return self._plan.spec.name
+        return self._plan.name
 
     @property
     def job(self) -> Job | None:
@@ -128,10 +135,13 @@ class Trainer:
 
     def with_options(self, **changes: Any) -> "Trainer":
         """Build a fresh trainer with other values for some of `create_trainer`'s options."""
-        given = {item.name: getattr(self._plan.spec, item.name) for item in fields(TrainingSpec)}
-        asked = {name: changes.pop(name) for name in given.keys() & changes.keys()}
-        spec = replace(self._plan.spec, **asked)
-        return Trainer(replace(self._plan, spec=spec, **changes))
+        plan = self._plan
+        if plan.spec is None:
+            raise ConfigError("only a trainer of create_trainer() has options to change")
+        given = {item.name for item in fields(TrainingSpec)}
+        asked = {name: changes.pop(name) for name in given & changes.keys()}
+        spec = replace(plan.spec, **asked)
+        return Trainer(replace(plan, name=spec.name, spec=spec, **changes))
 
     async def start(self) -> StartedRun:
         """Submit the run, once; a second call returns the same. Opens no stream, calls nobody.
@@ -194,24 +204,10 @@ class Trainer:
     async def _start(self) -> StartedRun:
         submission = self._submission
         if submission is None or submission.refused:
-            submission = self._submission = await self._own()
+            submission = self._submission = await self._plan.own(self._plan)
         await submission.ensure()
         run = submission.run
         return StartedRun(run.job_id, run.run_id, submission.resumed)
-
-    async def _own(self) -> Submission:
-        plan = self._plan
-        session = await open_session(plan.options)
-        config = await prepare_config(plan.spec, session)
-        wish = Wish(
-            spec=plan.spec,
-            consumers=tuple(consumer.name for consumer in plan.consumers),
-            provenance=await asyncio.to_thread(describe, plan.entry),
-            run_key=plan.run_key,
-            resume=plan.resume,
-        )
-        run, earlier = own(wish, session, config)
-        return Submission(run, config, resumed=earlier, sent=earlier)
 
     async def _wait(self) -> TrainingResult:
         await self.start()
@@ -229,7 +225,7 @@ class Trainer:
         signal = self._plan.abort_signal
         unsubscribe = signal.subscribe(wakeup) if signal else _nothing
         ingest = self._ingest = Ingest(run, wakeup)
-        await on_engine(ingest.start())
+        await on_engine(_begin(run, ingest))
         try:
             yield ingest, wakeup
         finally:
@@ -244,6 +240,11 @@ class Trainer:
             await api.cancel_job(run.session.scope, run.job_id)
         if self._ingest is not None:
             self._ingest.cancelled.set()
+
+
+async def _begin(run: OwnedRun, ingest: Ingest) -> None:
+    run.work()
+    await ingest.start()
 
 
 async def _leave(run: OwnedRun, ingest: Ingest) -> None:
@@ -333,8 +334,10 @@ def create_trainer(
         dry_run=dry_run,
     )
     return Trainer(
-        _Plan(
+        Plan(
+            name=name,
             spec=spec,
+            own=_wish_for,
             consumers=bind(callbacks),
             abort_signal=abort_signal,
             run_key=run_key,
@@ -344,3 +347,19 @@ def create_trainer(
             entry=current_entry(),
         )
     )
+
+
+async def _wish_for(plan: Plan) -> Submission:
+    """The run of a trainer that `create_trainer` made."""
+    assert plan.spec is not None
+    session = await open_session(plan.options)
+    config = await prepare_config(plan.spec, session)
+    wish = Wish(
+        spec=plan.spec,
+        consumers=plan.consumer_names,
+        provenance=await asyncio.to_thread(describe, plan.entry),
+        run_key=plan.run_key,
+        resume=plan.resume,
+    )
+    run, earlier = own(wish, session, config)
+    return Submission(run, config, resumed=earlier, sent=earlier)

@@ -1,0 +1,246 @@
+"""Runs that something else started, or an earlier process left behind."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from arkor.core.fold import RunState
+from arkor.core.notes import Attached, CancelRequested, entry_of
+from arkor.core.redact import without_token
+from arkor.core.spec import fingerprint
+from arkor.core.wire import Job, Scope
+from arkor.errors import ArkorError, ConfigError, JournalError
+from arkor.runner.abort import AbortSignal
+from arkor.runner.adopt import open_run, take
+from arkor.runner.callbacks import CallbackSet, bind
+from arkor.runner.deliver import Replay
+from arkor.runner.engine import on_engine
+from arkor.runner.options import TrainerOptions
+from arkor.runner.provenance import current_entry, describe
+from arkor.runner.session import Session, open_session, reopen_session
+from arkor.runner.submit import Submission
+from arkor.runner.sync import run_blocking
+from arkor.runner.trainer import Plan, Trainer, TrainingResult
+from arkor.store.journal import open_journal
+from arkor.store.lease import current_owner
+from arkor.store.paths import home as find_home
+from arkor.store.runs import NewRun
+from arkor.store.state import project_root
+from arkor.store.transaction import Transaction
+from arkor.store.writer import open_writer
+
+__all__ = ["attach", "attach_sync", "cancel_run", "resume_orphaned", "resume_run"]
+
+log = logging.getLogger("arkor")
+
+Callbacks = CallbackSet | Sequence[CallbackSet] | None
+
+
+async def attach(
+    job_id: str,
+    *,
+    callbacks: Callbacks = None,
+    abort_signal: AbortSignal | None = None,
+    replay: Replay = "pending",
+    options: TrainerOptions | None = None,
+) -> Trainer:
+    """Take over a run that something else started; its whole history is fetched and recorded.
+
+    The trainer is started: `wait()` follows it. Raises `CloudApiError` if there is no such job,
+    `RunOwnedError` if a living process is waiting on it.
+    """
+    plan = Plan(
+        name=job_id,
+        consumers=bind(callbacks),
+        own=partial(_attached, job_id),
+        abort_signal=abort_signal,
+        replay=replay,
+        options=options or TrainerOptions(),
+        entry=current_entry(),
+    )
+    trainer = Trainer(plan)
+    await trainer.start()
+    return trainer
+
+
+def attach_sync(
+    job_id: str,
+    *,
+    callbacks: Callbacks = None,
+    abort_signal: AbortSignal | None = None,
+    replay: Replay = "pending",
+    options: TrainerOptions | None = None,
+) -> Trainer:
+    """Do what `attach` does, blocking."""
+    return run_blocking(
+        lambda: attach(
+            job_id,
+            callbacks=callbacks,
+            abort_signal=abort_signal,
+            replay=replay,
+            options=options,
+        )
+    )
+
+
+async def resume_run(
+    id: str,
+    *,
+    callbacks: Callbacks = None,
+    abort_signal: AbortSignal | None = None,
+    replay: Replay = "pending",
+    options: TrainerOptions | None = None,
+) -> Trainer:
+    """Take over a recorded run, by its run or job id; the trainer is started.
+
+    Raises `JournalError` if the journal does not know it, `RunOwnedError` if a living process
+    is waiting on it, `ConfigError` if it was never accepted and needs a secret to be submitted.
+    """
+    options = options or TrainerOptions()
+    run_id = open_journal(options.home).resolve(id)
+    plan = Plan(
+        name=open_journal(options.home).row(run_id).name,
+        consumers=bind(callbacks),
+        own=partial(_resumed, run_id),
+        abort_signal=abort_signal,
+        replay=replay,
+        options=options,
+        entry=current_entry(),
+    )
+    trainer = Trainer(plan)
+    await trainer.start()
+    return trainer
+
+
+async def resume_orphaned(
+    *, callbacks: Callbacks = None, options: TrainerOptions | None = None
+) -> list[TrainingResult]:
+    """Finish every run of this project whose process died; their results, oldest first.
+
+    For a server: call it once when it starts, beside its requests. A run that cannot be
+    finished is logged, and does not keep the others from it.
+    """
+    options = options or TrainerOptions()
+    home = find_home(options.home)
+    owner, journal = current_owner(), open_journal(home)
+    orphans = []
+    for row in reversed(journal.runs(project_root=project_root(options.cwd))):
+        lease = journal.lease(row.run_id)
+        if not row.settled and lease is not None and lease.gone(owner, time.time()):
+            orphans.append(row.run_id)
+    finished = await asyncio.gather(*(_finish(run_id, callbacks, options) for run_id in orphans))
+    return [result for result in finished if result is not None]
+
+
+async def _finish(
+    run_id: str, callbacks: Callbacks, options: TrainerOptions
+) -> TrainingResult | None:
+    try:
+        trainer = await resume_run(run_id, callbacks=callbacks, options=options)
+        return await trainer.wait()
+    except ArkorError as error:
+        log.warning("run %s was not finished: %s", run_id, error)
+        return None
+
+
+async def cancel_run(id: str, *, home: str | None = None) -> Job:
+    """Ask the backend to stop a recorded run, whoever owns it; the job as it is then.
+
+    Raises `JournalError` if the journal does not know it, `CloudApiError` if the backend
+    refuses, such as for a run that has ended.
+    """
+    return await on_engine(_cancel(id, TrainerOptions(home=home)))
+
+
+async def _cancel(id: str, options: TrainerOptions) -> Job:
+    state = open_journal(options.home).run(id)
+    if state.job is None:
+        raise JournalError(f"run {state.run_id} was never accepted: there is nothing to cancel")
+    session = await _session_of(state, options)
+    entry = entry_of(CancelRequested())
+    open_writer(session.home).append(state.run_id, [entry], epoch=None, durable=False)
+    try:
+        async with session.connect() as api:
+            await api.cancel_job(session.scope, state.job.id)
+            return await api.get_job(session.scope, state.job.id)
+    finally:
+        await session.close()
+
+
+async def _attached(job_id: str, plan: Plan) -> Submission:
+    session = await open_session(plan.options)
+    async with session.connect() as api:
+        job = await api.get_job(session.scope, job_id)
+    provenance = await asyncio.to_thread(describe, plan.entry)
+    writer = open_writer(session.home)
+    salt = writer.salt
+    with writer.transaction(durable=True) as tx:
+        known = next(iter(tx.find_runs(job_id=job.id)), None)
+        if known is not None:
+            run_id, epoch = known.run_id, take(tx, known, plan.consumer_names, provenance)
+        else:
+            body = {**job.to_wire(), "config": without_token(job.config, salt)}
+            note = Attached(
+                job=body,
+                base_url=session.address,
+                org_slug=session.scope.org_slug,
+                project_slug=session.scope.project_slug,
+                project_root=str(session.root),
+                consumers=plan.consumer_names,
+                provenance=provenance,
+            )
+            run_id, epoch = _record(tx, note, job)
+    run = open_run(session, run_id, epoch)
+    return Submission(run, job.config, resumed=known is not None, sent=True)
+
+
+def _record(tx: Transaction, note: Attached, job: Job) -> tuple[str, int]:
+    row = NewRun(
+        name=job.name,
+        project_root=note.project_root,
+        org_slug=note.org_slug,
+        project_slug=note.project_slug,
+        fingerprint=fingerprint(job.config),
+        job_id=job.id,
+        status=job.status,
+    )
+    made = tx.create_run(row, [entry_of(note)], current_owner())
+    return made.run_id, made.epoch
+
+
+async def _resumed(run_id: str, plan: Plan) -> Submission:
+    state = open_journal(plan.options.home).run(run_id)
+    config = _config_of(state)
+    session = await _session_of(state, plan.options)
+    provenance = await asyncio.to_thread(describe, plan.entry)
+    with open_writer(session.home).transaction(durable=True) as tx:
+        (row,) = tx.find_runs(run_id=run_id)
+        epoch = take(tx, row, plan.consumer_names, provenance)
+    return Submission(open_run(session, run_id, epoch), config, resumed=True, sent=True)
+
+
+def _config_of(state: RunState) -> Mapping[str, Any]:
+    """The config to submit a recorded wish with, should the backend not have accepted it."""
+    source = state.config.get("datasetSource")
+    if state.job is None and isinstance(source, Mapping) and "token" in source:
+        raise ConfigError(
+            f"run {state.run_id} was not accepted before its process died, and the journal keeps "
+            "no dataset token; start it again from its own script",
+            field="dataset.token",
+        )
+    return state.config
+
+
+async def _session_of(state: RunState, options: TrainerOptions) -> Session:
+    wish = state.wish
+    assert wish is not None, "every log begins with a wish, or with an attachment"
+    return await reopen_session(
+        options,
+        root=Path(wish.project_root),
+        address=wish.base_url,
+        scope=Scope(wish.org_slug, wish.project_slug),
+    )
