@@ -1,6 +1,5 @@
 """`arkor backend`: the embedded backend, which trains on this machine."""
 
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,9 +96,8 @@ def logs(
         for line in _last(log.read(), lines):
             show(line)
         while follow:
-            sys.stdout.flush()
             if line := log.readline():
-                show(line.rstrip("\n"))
+                show(line.rstrip("\n"), at_once=True)
             else:
                 time.sleep(0.2)
 

@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from arkor.cli.render import note
 from arkor.errors import ArkorError, ConfigError, EntryError
 
-__all__ = ["ErrorDoor", "Exit", "NoSuchRunError", "exit_code"]
+__all__ = ["ErrorDoor", "Exit", "exit_code"]
 
 
 class Exit(enum.IntEnum):
@@ -30,17 +30,13 @@ class Exit(enum.IntEnum):
     TERMINATED = 143
 
 
-class NoSuchRunError(ArkorError):
-    """No run, or more than one, goes by the id that was given."""
-
-
 def exit_code(error: ArkorError | OSError) -> Exit:
     """The exit code of a command that `error` ended."""
     match error:
         case ConfigError() | EntryError():
             return Exit.USAGE
-        case NoSuchRunError():
-            return Exit.NO
+        case LookupError():
+            return Exit.NO  # no run goes by the id that was given, or several do
         case _:
             return Exit.ENVIRONMENT
 

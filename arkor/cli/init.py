@@ -42,6 +42,5 @@ def init(
     for written in scaffold(folder, name=project_name(name), template=template):
         show(f"{written.action:<8} {written.path}")
         if written.hint:
-            for line in f"{written.path}: {written.hint}".splitlines():
-                note(line)
+            note(f"{written.path}: {written.hint}")
     note("Next: pip install 'arkor[backend]', then arkor start --backend local")

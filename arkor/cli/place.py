@@ -1,15 +1,12 @@
-"""Where a command looks: the store's folder, its journal, and the run an id means."""
+"""Where a command looks: the store's folder, and the journal in it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from arkor.cli.door import NoSuchRunError
-from arkor.errors import JournalError
-
 if TYPE_CHECKING:
     from arkor.store.journal import Journal
 
-__all__ = ["find_run", "journal", "store_home"]
+__all__ = ["journal", "store_home"]
 
 
 def store_home(given: Path | None = None) -> Path:
@@ -25,14 +22,3 @@ def journal() -> "Journal":
     from arkor.store.journal import open_journal
 
     return open_journal(store_home())
-
-
-def find_run(journal: "Journal", id: str) -> str:
-    """The run that `id` means: a run's or a job's id, a unique prefix of one, or `@last`.
-
-    Raises `NoSuchRunError` if that is none, or more than one.
-    """
-    try:
-        return journal.resolve(id)
-    except JournalError as error:
-        raise NoSuchRunError(f"{error}; `arkor runs --all` lists every run") from error

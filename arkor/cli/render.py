@@ -39,13 +39,13 @@ def clean(text: str) -> str:
 
 
 def note(text: str) -> None:
-    """Say something to the person at the terminal: one line on stderr."""
-    print(clean(text), file=sys.stderr, flush=True)
+    """Say something to the person at the terminal, on stderr."""
+    print("\n".join(map(clean, text.splitlines())), file=sys.stderr, flush=True)
 
 
-def show(text: str) -> None:
-    """Print one line of data on stdout."""
-    print(clean(text))
+def show(text: str, *, at_once: bool = False) -> None:
+    """Print one line of data on stdout; `at_once` for who waits for it through a pipe."""
+    print(clean(text), flush=at_once)
 
 
 def show_json(value: object) -> None:

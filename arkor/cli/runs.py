@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arkor.cli.door import Exit
-from arkor.cli.place import find_run, journal, store_home
+from arkor.cli.place import journal, store_home
 from arkor.cli.render import note, show, show_facts, show_json, show_json_line, show_table, when
 from arkor.cli.wording import summary
 from arkor.core.fold import RunState
@@ -73,8 +73,7 @@ def show_run(id: Id, as_json: Json = False) -> None:
     Examples: `arkor show @last`, `arkor show 01KA --json`
     """
     book = journal()
-    run_id = find_run(book, id)
-    state = book.run(run_id)
+    state = book.run(id)
     if as_json:
         show_json(_state(state))
     else:
@@ -100,7 +99,7 @@ def events(
     Examples: `arkor events @last`, `arkor events @last --type training.log --json`
     """
     book = journal()
-    records = book.records(find_run(book, id), after=after)
+    records = book.records(book.resolve(id), after=after)
     chosen = (record for record in records if not type or record.type in type)
     for record in itertools.islice(chosen, limit):
         if as_json:
@@ -117,7 +116,7 @@ def cancel(id: Id) -> None:
     from arkor.runner.trainer import cancel_run
 
     book = journal()
-    run_id = find_run(book, id)
+    run_id = book.resolve(id)
     state = book.run(run_id)
     if state.terminal:
         note(f"run {run_id} has ended already: {state.status}")

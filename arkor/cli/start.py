@@ -97,7 +97,7 @@ def _run(trainer: "Trainer", detach: bool) -> int:
 
 async def _follow(trainer: "Trainer", detach: bool) -> int:
     started = await trainer.start()
-    show(f"{'Resumed' if started.resumed else 'Started'} job {started.job_id}")
+    show(f"{'Resumed' if started.resumed else 'Started'} job {started.job_id}", at_once=True)
     if detach:
         note(f"detached: {_fate(trainer)}")
         return Exit.OK

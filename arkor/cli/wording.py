@@ -28,9 +28,9 @@ def summary(record: Record) -> str:
         case TrainingLog() as log:
             return figures(log)
         case CheckpointSaved(step, artifacts):
-            return f"step {step}, {len(artifacts)} artifacts"
+            return f"step {step}, {_count(artifacts)}"
         case TrainingCompleted(artifacts=artifacts):
-            return f"{len(artifacts)} artifacts"
+            return _count(artifacts)
         case TrainingFailed(error=error):
             return error
         case Malformed(reason):
@@ -58,6 +58,10 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes:02}m {rest:02}s"
     return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+
+
+def _count(artifacts: tuple[Any, ...]) -> str:
+    return f"{len(artifacts)} artifact{'' if len(artifacts) == 1 else 's'}"
 
 
 def _note(fields: Mapping[str, Any]) -> str:

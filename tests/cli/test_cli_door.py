@@ -1,0 +1,128 @@
+"""What holds for every command: sentences on stderr, exit codes, help, a light start."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from arkor.cli.render import clean
+
+Arkor = Callable[..., CompletedProcess[str]]
+
+COMMANDS = ["init", "start", "build", "runs", "show", "events", "cancel", "whoami", "backend"]
+
+
+def assert_one_sentence(done: CompletedProcess[str], code: int, *words: str) -> None:
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    for word in words:
+        assert word in errors[0]
+
+
+def test_the_version(arkor: Arkor) -> None:
+    done = arkor("--version")
+    assert done.returncode == 0
+    assert done.stdout.startswith("arkor ")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(arkor: Arkor, command: str) -> None:
+    done = arkor(command, "--help", COLUMNS="200")
+    assert done.returncode == 0
+    assert f"arkor {command}" in done.stdout
+
+
+def test_the_help_names_every_command(arkor: Arkor) -> None:
+    done = arkor("--help", COLUMNS="200")
+    assert [each for each in COMMANDS if f" {each} " not in done.stdout] == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [["start", "--bogus"], ["strat"], ["runs", "--limit", "x"], ["backend", "fly"]]
+)
+def test_wrong_usage_exits_2(arkor: Arkor, arguments: list[str]) -> None:
+    done = arkor(*arguments)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_colours_only_where_they_are_wanted(arkor: Arkor) -> None:
+    assert "\x1b" not in arkor("--help", NO_COLOR="1").stdout
+    assert "\x1b" not in arkor("--help").stdout
+
+
+def test_debug_shows_the_traceback(arkor: Arkor) -> None:
+    assert "Traceback" not in arkor("start").stderr
+    assert "Traceback" in arkor("--debug", "start").stderr
+
+
+def test_a_damaged_journal(arkor: Arkor, home: Path) -> None:
+    home.mkdir(mode=0o700)
+    (home / "arkor.db").write_bytes(b"this is no database, and never was one" * 100)
+    assert_one_sentence(arkor("runs"), 4, "arkor.db")
+
+
+def test_a_wrong_setting(arkor: Arkor, folder: Path) -> None:
+    (folder / "pyproject.toml").write_text('[tool.arkor]\nbackendd = "local"\n')
+    assert_one_sentence(arkor("runs"), 2, "pyproject.toml", "backendd")
+
+
+def test_a_reader_that_goes_away_is_no_error(environ: dict[str, str], folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "arkor", "runs", "--json"],
+            cwd=folder,
+            env=environ,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_stdout_is_said(environ: dict[str, str], folder: Path) -> None:
+    with Path("/dev/full").open("w") as output:
+        done = subprocess.run(
+            [sys.executable, "-m", "arkor", "runs", "--json"],
+            cwd=folder,
+            env=environ,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 4
+    assert "No space left on device" in done.stderr
+
+
+def test_a_light_command_starts_light(environ: dict[str, str], folder: Path) -> None:
+    code = (
+        "import sys; from arkor.cli.main import app; app(['--version'], standalone_mode=False);"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    heavy = {"alembic", "starlette", "torch", "transformers", "uvicorn", "rich"}
+    assert not heavy & set(done.stdout.split())
+
+
+def test_text_from_elsewhere_cannot_steer_the_terminal() -> None:
+    hostile = "a\x1b[2Jb\r\nc\u202ed\x9be"
+    assert clean(hostile) == r"a\x1b[2Jb\r\nc\u202ed\x9be"
+    assert clean("plain – ünïcode ✓ 日本") == "plain – ünïcode ✓ 日本"
