@@ -1,0 +1,133 @@
+"""The training worker: `python -m arkor.backend.train JOBDIR [--watch-stdin]`.
+
+Reads `JOBDIR/job.json` and writes one event a line on standard output, all else on standard
+error. Started again on the same folder it goes on from the last whole checkpoint. SIGTERM: saves,
+sends `cancelled`, ends. With `--watch-stdin` the end of standard input means that the parent is
+gone, and ends the process at once.
+"""
+
+import argparse
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from arkor.backend.channel import Channel, exit_with_parent
+from arkor.backend.dataset import load_rows
+from arkor.backend.model import find_model, first_sentence, is_local
+from arkor.backend.options import Options
+from arkor.backend.rows import detect, lessons
+from arkor.errors import ArkorError, ConfigError
+
+__all__ = ["main"]
+
+_LOCK_PATIENCE: Final = 60.0
+"""How many seconds a new worker waits for a dying one to let go of the job."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train one job; 0 whenever an event tells how it ended."""
+    parser = argparse.ArgumentParser(prog="python -m arkor.backend.train")
+    parser.add_argument("jobdir", type=Path)
+    parser.add_argument("--watch-stdin", action="store_true")
+    given = parser.parse_args(arguments)
+    channel = Channel.take_stdout()
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    # Ctrl-C at the parent's terminal is the parent's to act on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if given.watch_stdin:
+        exit_with_parent()
+    try:
+        with _alone(given.jobdir):
+            _train(given.jobdir, channel, stop)
+    except Exception as error:
+        traceback.print_exc(file=sys.stderr)
+        channel.send({"type": "training.failed", "error": _sentence(error)})
+    return 0
+
+
+def _train(jobdir: Path, channel: Channel, stop: threading.Event) -> None:
+    job = json.loads((jobdir / "job.json").read_text("utf-8"))
+    home = Path(job["home"])
+    options = Options.read(job["config"])
+    found = find_model(options.model, home)
+    _set_environment(local=is_local(found) and options.source["type"] != "huggingface")
+    rows = load_rows(options, home=home, jobdir=jobdir)
+    form = options.format or detect(rows.train[0])
+    train, evaluate = lessons(rows.train, form), lessons(rows.evaluate, form)
+
+    from arkor.backend.tuning import Lessons, tune
+
+    tune(
+        options,
+        Lessons(train, evaluate),
+        found=found,
+        jobdir=jobdir,
+        send=channel.send,
+        stop=stop,
+    )
+
+
+@contextlib.contextmanager
+def _alone(jobdir: Path) -> Iterator[None]:
+    """Hold the job's lock, so that a worker whose parent was killed cannot write beside us."""
+    with (jobdir / "worker.lock").open("a") as file:
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        while not _locked(file):
+            if time.monotonic() > deadline:
+                raise ArkorError(f"another process still trains in {jobdir}; it uses the machine")
+            time.sleep(0.05)
+        yield
+
+
+def _locked(file: Any) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _set_environment(*, local: bool) -> None:
+    """What the libraries read when they are imported; a variable that is set stays."""
+    defaults = {
+        "CUDA_VISIBLE_DEVICES": "0",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if local:
+        defaults["HF_HUB_OFFLINE"] = "1"
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong, in one sentence for people; the traceback is on standard error."""
+    match error:
+        case ConfigError():
+            return str(error)
+        case ModuleNotFoundError():
+            return (
+                f"training needs the Python module {error.name}, which is not installed; "
+                "install arkor[backend]"
+            )
+        case OSError(errno=errno.ENOSPC):
+            return f"the disk is full ({error.filename or 'while saving'}); free some space"
+    if type(error).__name__ == "OutOfMemoryError":
+        return "the GPU's memory is too small for this job; give a smaller batchSize or maxLength"
+    return f"{type(error).__name__}: {first_sentence(error)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
