@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 TRIES: Final = 3
+FIRST_WAIT: Final = 0.25
 LONGEST_WAIT: Final = 30.0
 """Seconds of a `Retry-After` that an ordinary call sits out; a longer one is its caller's."""
 
@@ -159,7 +160,7 @@ class Transport:
         Raises `CloudApiError` for a refusal, `BackendUnreachableError` if nothing answered
         (`NeverSentError` if that is certain to have had no effect).
         """
-        backoff = Backoff(0.5, 5.0)
+        backoff = Backoff(FIRST_WAIT, LONGEST_WAIT)
         refreshed = False
         sent = False
         while True:
@@ -240,8 +241,10 @@ class Transport:
         return url
 
     def _no_address(self) -> ConfigError:
+        # What stands before an @ may be a password.
+        shown = repr(self.base_url.rpartition("@")[2])
         return ConfigError(
-            f"the backend's address {self.base_url!r} is not an http(s) URL; "
+            f"the backend's address {shown} is not an http(s) URL; "
             "set ARKOR_CLOUD_API_URL to one, or unset it",
             field="base_url",
         )
