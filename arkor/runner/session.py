@@ -97,18 +97,28 @@ async def open_session(options: TrainerOptions) -> Session:
     home = find_home(settings.home)
     if settings.backend == LOCAL or _is_embedded(settings.backend, options, home):
         session = Session(home, root, LOCAL, Scope(LOCAL, ""), options)
+    else:
+        identity = options.credentials or await ensure_credentials(
+            home=home, base_url=settings.backend
+        )
+        address = settings.backend
+        if address is None:
+            address = default_arkor_cloud_api_url(identity)
+        session = Session(home, root, address, Scope("", ""), options, identity)
+    try:
         async with session.connect() as api:
-            project = await ensure_project(api, LOCAL, root)
-        session.scope = Scope(LOCAL, project["slug"])
-        return session
-    identity = options.credentials or await ensure_credentials(home=home, base_url=settings.backend)
-    address = settings.backend
-    if address is None:
-        address = default_arkor_cloud_api_url(identity)
-    session = Session(home, root, address.rstrip("/"), Scope("", ""), options, identity)
-    async with session.connect() as api:
-        session.scope = await resolve_scope(api, identity, root=root, home=home)
+            session.scope = await _scope(session, api)
+    except BaseException:
+        await session.close()
+        raise
     return session
+
+
+async def _scope(session: Session, api: CloudApiClient) -> Scope:
+    if session.identity is None:
+        project = await ensure_project(api, LOCAL, session.root)
+        return Scope(LOCAL, project["slug"])
+    return await resolve_scope(api, session.identity, root=session.root, home=session.home)
 
 
 async def reopen_session(

@@ -205,8 +205,11 @@ class Trainer:
         submission = self._submission
         if submission is None or submission.refused:
             submission = self._submission = await self._plan.own(self._plan)
-        await submission.ensure()
         run = submission.run
+        try:
+            await submission.ensure()
+        finally:
+            await run.session.close()
         return StartedRun(run.job_id, run.run_id, submission.resumed)
 
     async def _wait(self) -> TrainingResult:
