@@ -1,7 +1,7 @@
 """The cloud API: one coroutine per endpoint."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -129,8 +129,8 @@ class CloudApiClient:
         """Ask a model and wait for the whole answer; `build_chat_body` makes the body."""
         return await _chat.chat(self, scope, body)
 
-    def stream_chat(self, scope: Scope, body: Mapping[str, Any]) -> AsyncIterator[str]:
-        """Ask a model; yield the answer's text as it comes."""
+    def stream_chat(self, scope: Scope, body: Mapping[str, Any]) -> AsyncGenerator[str, None]:
+        """Ask a model; yield the answer's text as it comes. To leave early, use `aclosing`."""
         return _chat.stream_chat(self, scope, body)
 
     async def put_dataset(self, sha256: str, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Asking a model: what is sent, the whole answer, or its text piece by piece."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -120,8 +120,11 @@ async def chat(api: HasTransport, scope: Scope, body: Mapping[str, Any]) -> Infe
 
 async def stream_chat(
     api: HasTransport, scope: Scope, body: Mapping[str, Any]
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """Ask, and yield the answer's text as it comes.
+
+    Whoever may leave before the end does so in `contextlib.aclosing`, which closes the
+    connection there and then.
 
     Raises `CloudApiError` for a refusal, also one in the middle of the answer, and
     `BackendUnreachableError` if the connection breaks.
