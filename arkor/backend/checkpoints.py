@@ -1,17 +1,39 @@
 """A job's checkpoints and its final adapter, as folders below the job's own."""
 
+import contextlib
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["ADAPTER", "artifact", "artifacts", "complete_checkpoints", "drop_incomplete"]
+__all__ = [
+    "ADAPTER",
+    "TRAINER_STATE",
+    "adapter_from",
+    "artifact",
+    "artifacts",
+    "checkpoint_saved",
+    "complete_checkpoints",
+    "drop_incomplete",
+    "new_folder",
+]
 
 ADAPTER: Final = "adapter"
 """The name of the final adapter's folder."""
 
 _WEIGHTS: Final = "adapter_model.safetensors"
+TRAINER_STATE: Final = "trainer_state.json"
+"""The name of the file that Trainer writes last into a checkpoint."""
+
+_TRAINER_ONLY: Final = (
+    "optimizer.*",
+    "scheduler.*",
+    "rng_state*",
+    TRAINER_STATE,
+    "training_args.bin",
+)
 
 
 def complete_checkpoints(jobdir: Path) -> dict[int, Path]:
@@ -59,9 +81,39 @@ def artifacts(jobdir: Path) -> list[dict[str, Any]]:
     return [artifact("adapter", jobdir / ADAPTER, jobdir), *checkpoints]
 
 
+def checkpoint_saved(step: int, jobdir: Path) -> dict[str, Any]:
+    """The event that tells of a checkpoint."""
+    path = jobdir / f"checkpoint-{step}"
+    return {
+        "type": "checkpoint.saved",
+        "step": step,
+        "artifacts": [artifact("checkpoint", path, jobdir, step=step)],
+    }
+
+
+def adapter_from(saved: Path, jobdir: Path) -> None:
+    """Make the final adapter's folder from a folder that holds one; it appears when it is whole."""
+    with new_folder(jobdir / ADAPTER) as partial:
+        shutil.copytree(
+            saved, partial, ignore=shutil.ignore_patterns(*_TRAINER_ONLY), dirs_exist_ok=True
+        )
+
+
+@contextlib.contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes `target` when it is whole."""
+    partial = target.with_name(f"{target.name}.partial")
+    for leftover in (partial, target):
+        if leftover.exists():
+            shutil.rmtree(leftover)
+    partial.mkdir()
+    yield partial
+    partial.rename(target)
+
+
 def _step(path: Path) -> int | None:
     try:
-        state = json.loads((path / "trainer_state.json").read_text("utf-8"))
+        state = json.loads((path / TRAINER_STATE).read_text("utf-8"))
         step = int(path.name.removeprefix("checkpoint-"))
     except (OSError, ValueError):
         return None

@@ -1,8 +1,8 @@
 """The training worker: `python -m arkor.backend.train JOBDIR [--watch-stdin]`.
 
 Reads `JOBDIR/job.json` and writes one event a line on standard output, all else on standard
-error. Started again on the same folder it goes on from the last whole checkpoint. SIGTERM: saves,
-sends `cancelled`, ends. With `--watch-stdin` the end of standard input means that the parent is
+error. Started again on the same folder it repeats its events up to the last whole checkpoint and
+goes on from there. SIGTERM: saves, sends `cancelled`, ends. With `--watch-stdin` the end of standard input means that the parent is
 gone, and ends the process at once.
 """
 
@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from arkor.backend.channel import Channel, exit_with_parent
+from arkor.backend.checkpoints import checkpoint_saved, complete_checkpoints, drop_incomplete
 from arkor.backend.dataset import load_rows
+from arkor.backend.eventlog import EventLog
 from arkor.backend.model import find_model, first_sentence, is_local
 from arkor.backend.options import Options
 from arkor.backend.rows import detect, lessons
@@ -57,6 +59,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(jobdir: Path, channel: Channel, stop: threading.Event) -> None:
+    log = EventLog(jobdir / "events.jsonl", channel)
+    if log.completed():
+        log.repeat()
+        return
+    drop_incomplete(jobdir)
+    reached = max(complete_checkpoints(jobdir), default=0)
+    log.repeat(until=reached)
+    if reached:
+        log.send(checkpoint_saved(reached, jobdir))
     job = json.loads((jobdir / "job.json").read_text("utf-8"))
     home = Path(job["home"])
     options = Options.read(job["config"])
@@ -73,7 +84,7 @@ def _train(jobdir: Path, channel: Channel, stop: threading.Event) -> None:
         Lessons(train, evaluate),
         found=found,
         jobdir=jobdir,
-        send=channel.send,
+        send=log.send,
         stop=stop,
     )
 

@@ -1,6 +1,5 @@
 """LoRA fine-tuning of one job with trl and PEFT, its progress told as events."""
 
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -11,15 +10,17 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import PrinterCallback, TrainerCallback, set_seed
+from transformers import PrinterCallback, TrainerCallback, TrainerState, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from arkor.backend.checkpoints import (
     ADAPTER,
-    artifact,
+    TRAINER_STATE,
+    adapter_from,
     artifacts,
+    checkpoint_saved,
     complete_checkpoints,
-    drop_incomplete,
+    new_folder,
 )
 from arkor.backend.encoding import Sample, encode
 from arkor.backend.model import load_model, load_tokenizer, use_cores
@@ -57,19 +58,22 @@ def tune(
     and `{"type": "cancelled"}` after a stop. Raises `ConfigError` for what cannot be trained.
     """
     set_seed(SEED)
-    drop_incomplete(jobdir)
     trainer, reporter = _build(options, lessons, found, jobdir, send, stop)
     past = complete_checkpoints(jobdir)
-    resume = str(past[max(past)]) if past else None
-    if stop.is_set():
-        send({"type": "cancelled", "step": max(past, default=0)})
+    reached = max(past, default=0)
+    if stop.is_set() and reached < trainer.args.max_steps:
+        send({"type": "cancelled", "step": reached})
         return
-    trainer.train(resume_from_checkpoint=resume)
-    step = trainer.state.global_step
-    if step < trainer.state.max_steps:
-        send({"type": "cancelled", "step": step})
-        return
-    _save_adapter(trainer, jobdir)
+    if reached >= trainer.args.max_steps:
+        # Trainer would take one step more.
+        trainer.state = TrainerState.load_from_json(str(past[reached] / TRAINER_STATE))
+        adapter_from(past[reached], jobdir)
+    else:
+        trainer.train(resume_from_checkpoint=str(past[reached]) if past else None)
+        if trainer.state.global_step < trainer.args.max_steps:
+            send({"type": "cancelled", "step": trainer.state.global_step})
+            return
+        _save_adapter(trainer, jobdir)
     send(
         {
             "type": "training.completed",
@@ -162,13 +166,9 @@ def _dataset(samples: Sequence[Sample]) -> Any:
 
 
 def _save_adapter(trainer: Any, jobdir: Path) -> None:
-    partial, target = jobdir / f"{ADAPTER}.partial", jobdir / ADAPTER
-    for leftover in (partial, target):
-        if leftover.exists():
-            shutil.rmtree(leftover)
-    trainer.model.save_pretrained(str(partial))
-    trainer.processing_class.save_pretrained(str(partial))
-    partial.rename(target)
+    with new_folder(jobdir / ADAPTER) as partial:
+        trainer.model.save_pretrained(str(partial))
+        trainer.processing_class.save_pretrained(str(partial))
 
 
 class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
@@ -249,15 +249,7 @@ class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is untype
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Send `checkpoint.saved`."""
-        step = state.global_step
-        path = self._jobdir / f"checkpoint-{step}"
-        self._send(
-            {
-                "type": "checkpoint.saved",
-                "step": step,
-                "artifacts": [artifact("checkpoint", path, self._jobdir, step=step)],
-            }
-        )
+        self._send(checkpoint_saved(state.global_step, self._jobdir))
 
     def metrics(self, state: Any) -> dict[str, Any]:
         """The run's last figures; how long it took counts this process only."""
