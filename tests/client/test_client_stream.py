@@ -179,12 +179,12 @@ def test_silence_is_found_soon_after_the_idle_time(answer: Answer) -> None:
     began = time.monotonic()
     with pytest.raises((StreamIdleError, CloudApiError)):
         follow(answer, idle=idle)
-    assert idle <= time.monotonic() - began < idle + 1.0
+    assert idle <= time.monotonic() - began < idle + 3.0
 
 
 def test_a_byte_now_and_then_is_no_silence() -> None:
-    steps: list[Step] = [step for _ in range(6) for step in (b":\n", Wait(0.1))]
-    assert data(follow(event_stream(*steps, frame("a", "1")), idle=0.4)) == ["1"]
+    steps: list[Step] = [step for _ in range(6) for step in (b":\n", Wait(0.25))]
+    assert data(follow(event_stream(*steps, frame("a", "1")), idle=1.0)) == ["1"]
 
 
 def test_a_slow_consumer_does_not_trip_the_watchdog_and_reading_goes_on() -> None:
@@ -192,12 +192,12 @@ def test_a_slow_consumer_does_not_trip_the_watchdog_and_reading_goes_on() -> Non
 
     async def run(server: ScriptedServer) -> list[str]:
         seen: list[str] = []
-        async with connect(server, idle=0.2) as stream:
+        async with connect(server, idle=1.0) as stream:
             async for batch in stream.batches():
                 seen.extend(data(batch))
                 if len(seen) == 1:
                     await asyncio.to_thread(sent.wait, 10)
-                    await asyncio.sleep(0.5)
+                    await asyncio.sleep(1.2)
         return seen
 
     with ScriptedServer() as server:
@@ -207,8 +207,8 @@ def test_a_slow_consumer_does_not_trip_the_watchdog_and_reading_goes_on() -> Non
 
 
 def test_reading_stops_while_too_many_events_wait() -> None:
-    count = 300_000
-    block = b"".join(frame("a", str(n)) for n in range(count))
+    count = 40_000
+    block = b"".join(frame("a", f"{n:01000}") for n in range(count))
     pieces = [block[i : i + 65536] for i in range(0, len(block), 65536)]
     all_sent = threading.Event()
 
@@ -221,7 +221,7 @@ def test_reading_stops_while_too_many_events_wait() -> None:
                     # Longer than the idle time: a reader that has paused is not idle.
                     await asyncio.sleep(1.0)
                     assert not all_sent.is_set()
-                    assert len(stream._waiting) < MAX_WAITING + 65536 // 8
+                    assert len(stream._waiting) < MAX_WAITING + 65536 // 1000
                 seen += len(batch)
         return seen
 

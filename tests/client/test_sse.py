@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from arkor.client.sse import EventDecoder, Frame, Oversize
 
@@ -121,3 +123,26 @@ def test_memory_stays_below_the_cap_however_long_a_line_is() -> None:
     [event] = decoder.feed(b"\n\n")
     assert isinstance(event, Oversize)
     assert event.length == 256 * 4096
+
+
+PIECES = [
+    b"data", b"data:", b"data: ", b"id", b"id:", b"event:", b"retry:", b":", b"\n", b"\r", b"\r\n",
+    b"\n\n", b"\xef\xbb\xbf", b"\xef\xbb", b"\xbf", b"\0", b"7", b"x", b"\xff", "é\u2028".encode(),
+    b"long" * 12,
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=60).map(b"".join), st.data())
+def test_no_chunking_changes_what_comes_out(stream: bytes, draw: st.DataObject) -> None:
+    whole, cut = EventDecoder(max_event_bytes=40), EventDecoder(max_event_bytes=40)
+    expected = whole.feed(stream)
+    cuts = sorted(draw.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    assert events(cut, chunks) == expected
+    assert (cut.last_event_id, cut.retry_ms) == (whole.last_event_id, whole.retry_ms)
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_break_it(stream: bytes) -> None:
+    for event in EventDecoder(max_event_bytes=50).feed(stream):
+        assert event.id is None or "\0" not in event.id
