@@ -113,16 +113,16 @@ def cancel(id: Id) -> None:
 
     Example: `arkor cancel @last`
     """
-    from arkor.runner.trainer import cancel_run
-
     book = journal()
     run_id = book.resolve(id)
     state = book.run(run_id)
     if state.terminal:
         note(f"run {run_id} has ended already: {state.status}")
         raise typer.Exit(Exit.OK if state.status == "cancelled" else Exit.NO)
-    asyncio.run(cancel_run(run_id, home=store_home()))
-    note(f"asked the backend to stop job {state.job_id}; `arkor show {run_id}` says how it ended")
+    from arkor.runner.takeover import cancel_run
+
+    job = asyncio.run(cancel_run(run_id, home=str(store_home())))
+    note(f"asked the backend to stop job {job.id}, which is {job.status} now")
 
 
 def _row(row: "RunRow") -> dict[str, Any]:

@@ -139,10 +139,16 @@ def _place(error: Exception) -> str:
 
 def _fate(trainer: "Trainer") -> str:
     """What has become of the run, and what can be done about it."""
-    if trainer.job_id is None:
-        return "the run has not been accepted yet; the same command again goes on with it"
+    job = trainer.job
+    if job is None:
+        return "the backend has not accepted the run yet; the same command again goes on with it"
+    if job.terminal:
+        return (
+            f"job {job.id} has ended: {job.status}; what its callbacks are still owed stays in "
+            f"the journal (`arkor show {trainer.run_id}`)"
+        )
     return (
-        f"job {trainer.job_id} goes on at the backend and may use its GPU; the same command again "
+        f"job {job.id} goes on at the backend and may use its GPU; the same command again "
         f"follows it to its end, `arkor cancel {trainer.run_id}` stops it"
     )
 

@@ -105,7 +105,7 @@ def test_runs_elsewhere_are_hinted_at(arkor: Arkor, home: Path, tmp_path: Path) 
     assert "--all" in arkor("runs").stderr
 
 
-@pytest.mark.parametrize("spell", [str, str.lower, lambda id: id[:20], lambda _: "job-alpha"])
+@pytest.mark.parametrize("spell", [str, str.lower, lambda text: text[:20], lambda _: "job-alpha"])
 def test_an_id_may_be_shortened(arkor: Arkor, run_id: str, spell: Callable[[str], str]) -> None:
     done = arkor("show", spell(run_id), "--json")
     assert done.returncode == 0, done.stderr

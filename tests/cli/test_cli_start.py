@@ -1,0 +1,339 @@
+"""`arkor start` against a scripted backend: each end has its exit code, each failure a sentence."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from arkor.testing import Call, Forever, ScriptedBackend, Until
+
+Arkor = Callable[..., CompletedProcess[str]]
+
+STARTED = {"type": "training.started"}
+LOG = {"type": "training.log", "step": 5, "loss": 0.5}
+SAVED = {"type": "checkpoint.saved", "step": 5, "artifacts": []}
+COMPLETED = {"type": "training.completed", "artifacts": [{"kind": "adapter"}]}
+FAILED = {"type": "training.failed", "error": "out of memory"}
+
+ENTRY = """
+from arkor import HuggingfaceDataset, create_trainer
+
+{before}
+
+trainer = create_trainer(
+    name="cli", model="m", dataset=HuggingfaceDataset("d"), max_steps=10, {options}
+)
+"""
+
+
+def write_entry(folder: Path, options: str = "", before: str = "") -> Path:
+    entry = folder / "src" / "arkor" / "index.py"
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    entry.write_text(ENTRY.format(options=options, before=before))
+    return entry
+
+
+@pytest.fixture
+def project(folder: Path) -> Path:
+    write_entry(folder)
+    return folder
+
+
+def lines_of(done: CompletedProcess[str]) -> list[str]:
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("last", "code", "status"), [(COMPLETED, 0, "completed"), (FAILED, 1, "failed")]
+)
+def test_the_end_of_the_run_is_the_exit_code(
+    arkor: Arkor, project: Path, last: dict[str, Any], code: int, status: str
+) -> None:
+    with ScriptedBackend([STARTED, LOG, SAVED, last]) as backend:
+        done = arkor("start", "--backend", backend.url)
+    assert done.returncode == code, done.stderr
+    assert lines_of(done) == ["Started job job-1", f"Job job-1 finished with status={status}"]
+    assert "step 5/10  loss 0.5" in done.stderr
+    assert "checkpoint saved at step 5" in done.stderr
+    assert ("error: out of memory" in done.stderr) == (status == "failed")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cancelled_run_exits_3(arkor: Arkor, project: Path) -> None:
+    with ScriptedBackend() as backend:
+
+        def cancel_all(request: Any) -> Any:
+            for job in backend.jobs.values():
+                job.update(status="cancelled", completedAt="2026-11-24T10:00:00Z")
+            return stream(request)
+
+        stream = backend.stream
+        backend.on("GET", "/v1/jobs/{id}/events/stream", cancel_all)
+        done = arkor("start", "--backend", backend.url)
+    assert done.returncode == 3, done.stderr
+    assert lines_of(done)[-1] == "Job job-1 finished with status=cancelled"
+
+
+def test_the_environment_names_the_backend(arkor: Arkor, project: Path) -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        done = arkor("start", ARKOR_CLOUD_API_URL=backend.url)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_named_entry_and_its_options(arkor: Arkor, folder: Path) -> None:
+    entry = write_entry(folder)
+    entry = entry.rename(folder / "train.py")
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        options = ("--backend", backend.url, "--dry-run", "--run-key", "night")
+        done = arkor("start", "train.py", *options)
+        again = arkor("start", "train.py", *options)
+        assert done.returncode == again.returncode == 0, done.stderr + again.stderr
+        (job,) = backend.jobs.values()
+    assert job["config"]["dryRun"] is True
+    assert lines_of(again)[0] == "Resumed job job-1"
+
+
+def test_new_and_run_key_exclude_each_other(arkor: Arkor, project: Path) -> None:
+    done = arkor("start", "--new", "--run-key", "night")
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
+
+
+def test_detached_it_returns_and_the_next_start_goes_on(arkor: Arkor, project: Path) -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        left = arkor("start", "--detach", "--backend", backend.url)
+        assert left.returncode == 0, left.stderr
+        assert lines_of(left) == ["Started job job-1"]
+        assert "job-1 goes on" in left.stderr
+        assert not any("events" in request.path for request in backend.requests)
+
+        done = arkor("start", "--backend", backend.url)
+        assert done.returncode == 0, done.stderr
+        assert lines_of(done)[0] == "Resumed job job-1"
+
+        new = arkor("start", "--new", "--backend", backend.url)
+        assert lines_of(new)[0] == "Started job job-2"
+
+
+CALLBACK = """
+async def fail(ctx):
+    raise ValueError("the callback's own text")
+"""
+
+
+def test_a_callback_that_raises_exits_5(arkor: Arkor, folder: Path) -> None:
+    write_entry(folder, 'callbacks={"on_log": fail}', CALLBACK)
+    go_on = threading.Event()
+    with ScriptedBackend([STARTED, LOG, Until(go_on), COMPLETED]) as backend:
+        done = arkor("start", "--backend", backend.url)
+        assert done.returncode == 5, done.stderr
+        assert "ValueError: the callback's own text (src/arkor/index.py:6)" in done.stderr
+        assert "job job-1 goes on at the backend" in done.stderr
+        assert "Traceback" not in done.stderr
+
+        go_on.set()
+        write_entry(folder, 'callbacks={"on_log": print}')
+        mended = arkor("start", "--backend", backend.url)
+        assert mended.returncode == 0, mended.stderr
+        assert lines_of(mended)[0] == "Resumed job job-1"
+
+
+def test_a_callback_that_raises_after_the_end_exits_5_too(arkor: Arkor, folder: Path) -> None:
+    write_entry(folder, 'callbacks={"on_completed": fail}', CALLBACK)
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        done = arkor("start", "--backend", backend.url)
+    assert done.returncode == 5, done.stderr
+    assert "job job-1 has ended: completed" in done.stderr
+
+
+@pytest.fixture
+def followed(project: Path, environ: dict[str, str]) -> Iterator[Callable[..., Any]]:
+    """Start the command and give it back when the backend's stream has been asked for."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def follow(backend: ScriptedBackend) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "arkor", "start", "--backend", backend.url],
+            cwd=project,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield follow
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_waiting_and_not_the_run(
+    arkor: Arkor, followed: Callable[..., Any], number: int, code: int
+) -> None:
+    reached, go_on = threading.Event(), threading.Event()
+    with ScriptedBackend([STARTED, LOG, Call(reached.set), Until(go_on), COMPLETED]) as backend:
+        process = followed(backend)
+        assert reached.wait(60)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == code, err
+        assert out == "Started job job-1\n"
+        assert "interrupted: job job-1 goes on at the backend" in err
+        assert "Traceback" not in err
+        assert not backend.cancelled.is_set()
+
+        go_on.set()
+        done = arkor("start", "--backend", backend.url)
+        assert lines_of(done) == [
+            "Resumed job job-1",
+            "Job job-1 finished with status=completed",
+        ], done.stderr
+
+
+def test_cancel_stops_a_run_that_another_process_follows(
+    arkor: Arkor, followed: Callable[..., Any]
+) -> None:
+    reached = threading.Event()
+    with ScriptedBackend([STARTED, LOG, Call(reached.set), Forever()]) as backend:
+        process = followed(backend)
+        assert reached.wait(60)
+        done = arkor("cancel", "@last", ARKOR_CLOUD_API_URL=backend.url)
+        assert done.returncode == 0, done.stderr
+        assert backend.cancelled.is_set()
+        assert "arkor.cancel.requested" in arkor("events", "@last").stdout
+        process.kill()
+
+
+def assert_one_sentence(done: CompletedProcess[str], code: int, *words: str) -> None:
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    for word in words:
+        assert word in errors[0], errors[0]
+
+
+def test_no_entry(arkor: Arkor, folder: Path) -> None:
+    assert_one_sentence(arkor("start"), 2, str(folder / "src" / "arkor" / "index.py"))
+    assert_one_sentence(arkor("start", "no.py"), 2, str(folder / "no.py"))
+
+
+def test_an_entry_that_cannot_be_imported(arkor: Arkor, folder: Path) -> None:
+    write_entry(folder, before="import no_such_module")
+    assert_one_sentence(arkor("start"), 2, "no_such_module")
+
+
+def test_an_entry_without_a_trainer(arkor: Arkor, folder: Path) -> None:
+    (folder / "train.py").write_text("x = 1\n")
+    assert_one_sentence(arkor("start", "train.py"), 2, "`arkor`", "`trainer`")
+
+
+def test_a_wrong_option_of_the_trainer(arkor: Arkor, folder: Path) -> None:
+    write_entry(folder, "learning_rate=-1")
+    assert_one_sentence(arkor("start"), 2, "learning_rate")
+
+
+def test_a_wrong_address(arkor: Arkor, project: Path) -> None:
+    assert_one_sentence(arkor("start", "--backend", "nowhere"), 2, "nowhere")
+
+
+def test_an_unreachable_backend(arkor: Arkor, project: Path) -> None:
+    done = arkor("start", ARKOR_CLOUD_API_URL="http://127.0.0.1:1")
+    assert_one_sentence(done, 4, "127.0.0.1:1")
+
+
+def test_a_wrong_token(arkor: Arkor, project: Path) -> None:
+    with ScriptedBackend(token="right-token-0123456789") as backend:
+        done = arkor(
+            "start",
+            "--backend",
+            backend.url,
+            ARKOR_TOKEN="wrong-token-0123456789",
+            ARKOR_PROJECT="org/project",
+        )
+    assert_one_sentence(done, 4)
+    assert "wrong-token" not in done.stderr + done.stdout
+
+
+def test_a_store_that_cannot_be_made(arkor: Arkor, project: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with ScriptedBackend() as backend:
+        done = arkor("start", "--backend", backend.url, ARKOR_HOME=str(tmp_path / "file" / "home"))
+        assert backend.jobs == {}
+    assert_one_sentence(done, 4, str(tmp_path / "file"))
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a filesystem of its own with hardly any room."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(folder)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this user may not mount a filesystem; root in a container with SYS_ADMIN may")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk(arkor: Arkor, project: Path, full: Path) -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        done = arkor("start", "--backend", backend.url, ARKOR_HOME=str(full))
+        assert backend.jobs == {}
+    assert_one_sentence(done, 4, str(full))
+
+
+@pytest.fixture
+def readonly(tmp_path: Path) -> Iterator[Path]:
+    """A folder that may not be written to, not even by root."""
+    folder = tmp_path / "readonly"
+    folder.mkdir()
+    if os.geteuid():
+        folder.chmod(0o500)
+        yield folder
+        folder.chmod(0o700)
+        return
+    mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("root may write anywhere, and may not mount a read-only filesystem here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_read_only_store(arkor: Arkor, project: Path, readonly: Path) -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        done = arkor("start", "--backend", backend.url, ARKOR_HOME=str(readonly / "home"))
+        assert backend.jobs == {}
+    assert_one_sentence(done, 4, str(readonly))
+
+
+def test_whoami(arkor: Arkor, project: Path, home: Path) -> None:
+    nobody = arkor("whoami", ARKOR_CLOUD_API_URL="http://127.0.0.1:1")
+    assert nobody.returncode == 1
+    assert "not signed in" in nobody.stderr
+
+    with ScriptedBackend([STARTED, COMPLETED], token="right-token-0123456789") as backend:
+        assert arkor("start", "--backend", backend.url).returncode == 0
+        url = backend.url
+        said = json.loads(arkor("whoami", "--json", ARKOR_CLOUD_API_URL=url).stdout)
+        assert said["user"]["id"] == "anon-1"
+        assert said["orgs"] == ["anon-org"]
+        assert said["stored"] == str(home / "credentials.json")
+        shown = arkor("whoami")  # the address is that of the credentials
+        assert shown.returncode == 0
+        assert "anon-org" in shown.stdout
+        refused = arkor("whoami", ARKOR_CLOUD_API_URL=url, ARKOR_TOKEN="wrong-token-0123456789")
+        assert refused.returncode == 1
+        assert "wrong-token" not in refused.stderr + refused.stdout
+        assert "right-token" not in shown.stderr + shown.stdout
+    assert_one_sentence(arkor("whoami", ARKOR_CLOUD_API_URL="http://127.0.0.1:1"), 4)
