@@ -24,8 +24,13 @@ log = logging.getLogger("arkor")
 
 SUFFIX: Final = ".pyz"
 FORMAT: Final = 1
+ENCRYPTED: Final = 0x1
+"""The bit of a member's flags that says so (APPNOTE.TXT, 4.4.4)."""
 FOLDER: Final = "project/"
 """Where the modules are. Not at the top, where a folder called `arkor` would be importable."""
+
+DAMAGES: Final = (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError, ValueError)
+"""What reading a file that is no artifact, or a damaged one, raises."""
 
 MAIN: Final = b'''"""Runs this artifact, where Arkor is installed: python index.pyz."""
 
@@ -91,9 +96,9 @@ def open_artifact(path: Path) -> Artifact:
     content = path.read_bytes()
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            manifest = _manifest(json.loads(archive.read("manifest.json")), path)
-            modules = {name: archive.read(FOLDER + name) for name in manifest["modules"]}
-    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, EOFError) as error:
+            manifest = _manifest(json.loads(_read(archive, "manifest.json")), path)
+            modules = {name: _read(archive, FOLDER + name) for name in manifest["modules"]}
+    except DAMAGES as error:
         raise EntryError(
             f"{path} is no artifact of Arkor, or is damaged ({error}); build it with `arkor build`"
         ) from error
@@ -112,6 +117,13 @@ def open_artifact(path: Path) -> Artifact:
         arkor=manifest["arkor"],
         python=manifest["python"],
     )
+
+
+def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+    member = archive.getinfo(name)
+    if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & ENCRYPTED:
+        raise zipfile.BadZipFile(f"{name} is compressed or encrypted")
+    return archive.read(member)
 
 
 def _manifest(value: Any, path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import cast
 
-from arkor.runner.entry import load_entry
 from arkor.runner.manifest import Arkor, create_arkor, find_trainer, is_arkor
 from arkor.runner.sync import run_blocking
 from arkor.runner.trainer import Trainer, TrainingResult
@@ -24,6 +23,8 @@ def load_trainer(entry: Path | str | None = None) -> Trainer:
     The entry's code runs anew with each call. Raises `EntryError` if there is no such file, if
     it cannot be imported, or if it exports no trainer.
     """
+    from arkor.runner.entry import load_entry  # only who loads an entry pays for its machinery
+
     return cast(Trainer, find_trainer(load_entry(entry).module))
 
 

@@ -1,6 +1,5 @@
 """What ran, and where: the facts about code and machine that the journal keeps of a run."""
 
-import getpass
 import hashlib
 import os
 import platform
@@ -99,6 +98,8 @@ def _script() -> Path | None:
 
 
 def _user() -> str | None:
+    import getpass  # brings terminals along, which `import arkor` need not pay for
+
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container whose user id has no name
