@@ -20,8 +20,8 @@ RETRIED = {404, 408, 425, 429, *range(500, 600)}
 
 
 def test_every_status_is_retried_or_final() -> None:
-    expected: dict[int, str] = {status: "final" for status in range(200, 600)}
-    expected |= {status: "retry" for status in RETRIED}
+    expected: dict[int, str] = dict.fromkeys(range(200, 600), "final")
+    expected |= dict.fromkeys(RETRIED, "retry")
     expected |= {204: "reconcile", 410: "reconcile", 401: "refresh"}
     assert {status: classify(status) for status in range(200, 600)} == expected
 
