@@ -119,9 +119,10 @@ def cancel(id: Id) -> None:
     if state.terminal:
         note(f"run {run_id} has ended already: {state.status}")
         raise typer.Exit(Exit.OK if state.status == "cancelled" else Exit.NO)
+    from arkor.runner.options import TrainerOptions
     from arkor.runner.takeover import cancel_run
 
-    job = asyncio.run(cancel_run(run_id, home=str(store_home())))
+    job = asyncio.run(cancel_run(run_id, options=TrainerOptions(home=store_home())))
     note(f"asked the backend to stop job {job.id}, which is {job.status} now")
 
 

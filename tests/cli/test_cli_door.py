@@ -8,9 +8,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from arkor.cli.main import app
 from arkor.cli.render import clean
 
 Arkor = Callable[..., CompletedProcess[str]]
@@ -33,51 +31,44 @@ def test_the_version(arkor: Arkor) -> None:
     assert done.stdout.startswith("arkor ")
 
 
-def invoke(*arguments: str) -> Result:
-    """The command line in this process: for what touches nothing outside of it."""
-    return CliRunner().invoke(app, arguments, prog_name="arkor", env={"COLUMNS": "200"})
-
-
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help(command: str) -> None:
-    done = invoke(command, "--help")
-    assert done.exit_code == 0
+def test_every_command_has_help(here: Arkor, command: str) -> None:
+    done = here(command, "--help")
+    assert done.returncode == 0
     assert f"Usage: arkor {command}" in done.stdout
 
 
-def test_the_help_names_every_command() -> None:
-    assert [each for each in COMMANDS if f" {each} " not in invoke("--help").stdout] == []
+def test_the_help_names_every_command(here: Arkor) -> None:
+    assert [each for each in COMMANDS if f" {each} " not in here("--help").stdout] == []
 
 
 @pytest.mark.parametrize(
     "arguments",
     [["start", "--bogus"], ["strat"], ["runs", "--limit", "x"], ["show"], ["backend", "fly"]],
 )
-def test_wrong_usage_exits_2(arguments: list[str]) -> None:
-    done = invoke(*arguments)
-    assert (done.exit_code, done.stdout) == (2, "")
+def test_wrong_usage_exits_2(here: Arkor, arguments: list[str]) -> None:
+    done = here(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
     assert "Usage: arkor" in done.stderr
 
 
 def test_colours_only_where_they_are_wanted(arkor: Arkor) -> None:
     assert "\x1b" not in arkor("--help", NO_COLOR="1").stdout
-    assert "\x1b" not in arkor("--help").stdout
 
 
 def test_debug_shows_the_traceback(arkor: Arkor) -> None:
-    assert "Traceback" not in arkor("start").stderr
     assert "Traceback" in arkor("--debug", "start").stderr
 
 
-def test_a_damaged_journal(arkor: Arkor, home: Path) -> None:
+def test_a_damaged_journal(here: Arkor, home: Path) -> None:
     home.mkdir(mode=0o700)
     (home / "arkor.db").write_bytes(b"this is no database, and never was one" * 100)
-    assert_one_sentence(arkor("runs"), 4, "arkor.db")
+    assert_one_sentence(here("runs"), 4, "arkor.db")
 
 
-def test_a_wrong_setting(arkor: Arkor, folder: Path) -> None:
+def test_a_wrong_setting(here: Arkor, folder: Path) -> None:
     (folder / "pyproject.toml").write_text('[tool.arkor]\nbackendd = "local"\n')
-    assert_one_sentence(arkor("runs"), 2, "pyproject.toml", "backendd")
+    assert_one_sentence(here("runs"), 2, "pyproject.toml", "backendd")
 
 
 def test_a_reader_that_goes_away_is_no_error(environ: dict[str, str], folder: Path) -> None:

@@ -73,13 +73,13 @@ def run_id(home: Path, folder: Path) -> str:
 
 
 def test_runs_of_this_project_are_listed_newest_first(
-    arkor: Arkor, home: Path, folder: Path, tmp_path: Path, run_id: str
+    here: Arkor, home: Path, folder: Path, tmp_path: Path, run_id: str
 ) -> None:
     newer = write_run(home, folder, "beta")
     other = write_run(home, tmp_path / "elsewhere", "gamma")
 
     def listed(*options: str) -> list[Mapping[str, Any]]:
-        done = arkor("runs", "--json", *options)
+        done = here("runs", "--json", *options)
         assert done.returncode == 0, done.stderr
         return list(json.loads(done.stdout))
 
@@ -88,32 +88,32 @@ def test_runs_of_this_project_are_listed_newest_first(
     assert [row["runId"] for row in listed("--status", "failed")] == [run_id]
     assert [row["runId"] for row in listed("--all", "--limit", "1")] == [other]
 
-    table = arkor("runs").stdout.splitlines()
+    table = here("runs").stdout.splitlines()
     assert table[0].split() == ["run", "name", "status", "job", "created"]
     assert table[1].split()[:4] == [newer, "beta", "running", "job-beta"]
     assert table[2].split()[:4] == [run_id, "alpha", "failed", "job-alpha"]
 
 
-def test_an_empty_journal_lists_nothing(arkor: Arkor) -> None:
-    done = arkor("runs")
+def test_an_empty_journal_lists_nothing(here: Arkor) -> None:
+    done = here("runs")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "no runs\n")
-    assert json.loads(arkor("runs", "--json").stdout) == []
+    assert json.loads(here("runs", "--json").stdout) == []
 
 
-def test_runs_elsewhere_are_hinted_at(arkor: Arkor, home: Path, tmp_path: Path) -> None:
+def test_runs_elsewhere_are_hinted_at(here: Arkor, home: Path, tmp_path: Path) -> None:
     write_run(home, tmp_path / "elsewhere", "gamma")
-    assert "--all" in arkor("runs").stderr
+    assert "--all" in here("runs").stderr
 
 
 @pytest.mark.parametrize("spell", [str, str.lower, lambda text: text[:20], lambda _: "job-alpha"])
-def test_an_id_may_be_shortened(arkor: Arkor, run_id: str, spell: Callable[[str], str]) -> None:
-    done = arkor("show", spell(run_id), "--json")
+def test_an_id_may_be_shortened(here: Arkor, run_id: str, spell: Callable[[str], str]) -> None:
+    done = here("show", spell(run_id), "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["runId"] == run_id
 
 
-def test_show_says_what_the_log_adds_up_to(arkor: Arkor, run_id: str) -> None:
-    said = json.loads(arkor("show", "@last", "--json").stdout)
+def test_show_says_what_the_log_adds_up_to(here: Arkor, run_id: str) -> None:
+    said = json.loads(here("show", "@last", "--json").stdout)
     assert said["status"] == "failed"
     assert said["checkpoints"] == [5]
     assert said["latest"] == {"step": 5, "loss": 0.5}
@@ -121,27 +121,27 @@ def test_show_says_what_the_log_adds_up_to(arkor: Arkor, run_id: str) -> None:
     assert said["consumers"] == [{"name": "main", "cursor": 0, "failures": 0}]
     assert said["job"]["error"] == "no \x1b[31mmemory\u2028left"
 
-    text = arkor("show", "@last").stdout
+    text = here("show", "@last").stdout
     assert "arkor/tiny" in text
     assert r"no \x1b[31mmemory\u2028left" in text
     assert "\x1b" not in text
 
 
-def test_events_are_printed_in_order(arkor: Arkor, run_id: str) -> None:
-    lines = [json.loads(line) for line in arkor("events", run_id, "--json").stdout.splitlines()]
+def test_events_are_printed_in_order(here: Arkor, run_id: str) -> None:
+    lines = [json.loads(line) for line in here("events", run_id, "--json").stdout.splitlines()]
     assert [line["seq"] for line in lines] == [1, 2, 3, 4, 5, 6, 7]
     assert lines[3]["data"] == {"type": "training.log", "step": 5, "loss": 0.5}
     assert lines[5]["data"] == '{"type": "training.log"'  # what is no JSON stays as it came
 
-    shown = arkor("events", run_id).stdout.splitlines()
+    shown = here("events", run_id).stdout.splitlines()
     assert shown[3].split()[0] == "4"
     assert shown[3].endswith("training.log                step 5  loss 0.5")
     assert all("\x1b" not in line for line in shown)
 
 
-def test_events_can_be_chosen(arkor: Arkor, run_id: str) -> None:
+def test_events_can_be_chosen(here: Arkor, run_id: str) -> None:
     def seqs(*options: str) -> list[int]:
-        done = arkor("events", "@last", "--json", *options)
+        done = here("events", "@last", "--json", *options)
         return [json.loads(line)["seq"] for line in done.stdout.splitlines()]
 
     assert seqs("--after", "5") == [6, 7]
@@ -152,19 +152,19 @@ def test_events_can_be_chosen(arkor: Arkor, run_id: str) -> None:
 
 @pytest.mark.parametrize("command", ["show", "events", "cancel"])
 def test_an_unknown_or_ambiguous_id_is_a_no(
-    arkor: Arkor, home: Path, folder: Path, run_id: str, command: str
+    here: Arkor, home: Path, folder: Path, run_id: str, command: str
 ) -> None:
-    unknown = arkor(command, "nothing")
+    unknown = here(command, "nothing")
     assert unknown.returncode == 1
     assert unknown.stderr.startswith("error: ")
 
     write_run(home, folder, "beta")
-    several = arkor(command, "0")
+    several = here(command, "0")
     assert several.returncode == 1
     assert len(several.stderr.splitlines()) == 1
 
 
-def test_a_run_that_has_ended_cannot_be_cancelled(arkor: Arkor, run_id: str) -> None:
-    done = arkor("cancel", run_id)
+def test_a_run_that_has_ended_cannot_be_cancelled(here: Arkor, run_id: str) -> None:
+    done = here("cancel", run_id)
     assert done.returncode == 1
     assert "ended already: failed" in done.stderr
