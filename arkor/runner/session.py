@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import httpx
 
@@ -66,6 +67,12 @@ class Session:
     def lost(self) -> None:
         """Look for the embedded backend anew at the next request: this one failed."""
         self._backend = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self.close()
 
     async def close(self) -> None:
         """Close the connections; the next request opens new ones."""

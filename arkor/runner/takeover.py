@@ -147,13 +147,13 @@ async def _finish(
         return None
 
 
-async def cancel_run(id: str, *, home: str | None = None) -> Job:
+async def cancel_run(id: str, *, options: TrainerOptions | None = None) -> Job:
     """Ask the backend to stop a recorded run, whoever owns it; the job as it is then.
 
     Raises `JournalError` if the journal does not know it, `CloudApiError` if the backend
     refuses, such as for a run that has ended.
     """
-    return await on_engine(_cancel(id, TrainerOptions(home=home)))
+    return await on_engine(_cancel(id, options or TrainerOptions()))
 
 
 async def _cancel(id: str, options: TrainerOptions) -> Job:
@@ -163,17 +163,13 @@ async def _cancel(id: str, options: TrainerOptions) -> Job:
     session = await _session_of(state, options)
     entry = entry_of(CancelRequested())
     open_writer(session.home).append(state.run_id, [entry], epoch=None, durable=False)
-    try:
-        async with session.connect() as api:
-            await api.cancel_job(session.scope, state.job.id)
-            return await api.get_job(session.scope, state.job.id)
-    finally:
-        await session.close()
+    async with session, session.connect() as api:
+        await api.cancel_job(session.scope, state.job.id)
+        return await api.get_job(session.scope, state.job.id)
 
 
 async def _attached(job_id: str, plan: Plan) -> Submission:
-    session = await open_session(plan.options)
-    async with session.connect() as api:
+    async with await open_session(plan.options) as session, session.connect() as api:
         job = await api.get_job(session.scope, job_id)
     provenance = await asyncio.to_thread(describe, plan.entry)
     writer = open_writer(session.home)

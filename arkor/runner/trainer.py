@@ -206,10 +206,8 @@ class Trainer:
         if submission is None or submission.refused:
             submission = self._submission = await self._plan.own(self._plan)
         run = submission.run
-        try:
+        async with run.session:
             await submission.ensure()
-        finally:
-            await run.session.close()
         return StartedRun(run.job_id, run.run_id, submission.resumed)
 
     async def _wait(self) -> TrainingResult:
@@ -355,14 +353,14 @@ def create_trainer(
 async def _wish_for(plan: Plan) -> Submission:
     """The run of a trainer that `create_trainer` made."""
     assert plan.spec is not None
-    session = await open_session(plan.options)
-    config = await prepare_config(plan.spec, session)
-    wish = Wish(
-        spec=plan.spec,
-        consumers=plan.consumer_names,
-        provenance=await asyncio.to_thread(describe, plan.entry),
-        run_key=plan.run_key,
-        resume=plan.resume,
-    )
-    run, earlier = own(wish, session, config)
+    async with await open_session(plan.options) as session:
+        config = await prepare_config(plan.spec, session)
+        wish = Wish(
+            spec=plan.spec,
+            consumers=plan.consumer_names,
+            provenance=await asyncio.to_thread(describe, plan.entry),
+            run_key=plan.run_key,
+            resume=plan.resume,
+        )
+        run, earlier = own(wish, session, config)
     return Submission(run, config, resumed=earlier, sent=earlier)

@@ -1,0 +1,218 @@
+"""Runs of an earlier process, of a key, and of somebody else."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arkor.errors import CloudApiError, RunOwnedError
+from arkor.runner.callbacks import TrainerCallbacks
+from arkor.runner.options import TrainerOptions
+from arkor.runner.takeover import attach, cancel_run, resume_orphaned
+from arkor.runner.trainer import Trainer, create_trainer
+from arkor.store.credentials import AnonymousCredentials
+from arkor.store.journal import open_journal
+from arkor.testing.backend import ScriptedBackend
+
+STARTED = {"type": "training.started"}
+LOG = {"type": "training.log", "step": 1, "loss": 1.0}
+COMPLETED = {"type": "training.completed", "artifacts": []}
+
+
+def options(backend: ScriptedBackend) -> TrainerOptions:
+    credentials = AnonymousCredentials(
+        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org"
+    )
+    return TrainerOptions(base_url=backend.url, credentials=credentials, reconnect_delay=0.02)
+
+
+def trainer(backend: ScriptedBackend, callbacks: Any = None, **given: Any) -> Trainer:
+    return create_trainer(
+        name=given.pop("name", "a run"),
+        model="owner/model",
+        dataset={"type": "huggingface", "name": "owner/data"},
+        callbacks=callbacks,
+        options=options(backend),
+        **given,
+    )
+
+
+@pytest.fixture(autouse=True)
+def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def leave_behind(backend: ScriptedBackend, project: Path, *names: str) -> None:
+    """Start runs in another process, which ends without waiting for them."""
+    code = f"""
+from arkor import AnonymousCredentials, TrainerOptions, create_trainer
+for name in {list(names)!r}:
+    create_trainer(
+        name=name, model="owner/model", dataset={{"type": "huggingface", "name": "owner/data"}},
+        options=TrainerOptions(base_url={backend.url!r}, credentials=AnonymousCredentials(
+            token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org")),
+    ).start_sync()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=project, check=True, timeout=60)
+
+
+def test_a_run_whose_process_ended_is_adopted(project: Path) -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        leave_behind(backend, project, "a run")
+        run = trainer(backend)
+        assert run.start_sync().resumed
+        assert run.wait_sync().succeeded
+        assert len(backend.jobs) == 1
+
+
+def test_the_oldest_orphan_first(project: Path) -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        leave_behind(backend, project, "a run", "another")
+        leave_behind(backend, project, "another")
+        first = trainer(backend, name="another")
+        assert first.start_sync().job_id == "job-2"
+
+
+@pytest.mark.parametrize(
+    "given", [{"resume": "never"}, {"name": "other"}, {"max_steps": 7}], ids=str
+)
+def test_another_wish_gets_a_run_of_its_own(project: Path, given: dict[str, Any]) -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        leave_behind(backend, project, "a run")
+        started = trainer(backend, **given).start_sync()
+        assert (started.resumed, len(backend.jobs)) == (False, 2)
+
+
+def test_a_living_process_keeps_its_run() -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        ours, other = trainer(backend), trainer(backend)
+        assert ours.start_sync().job_id != other.start_sync().job_id
+
+
+def test_a_key_means_one_run_for_ever(project: Path) -> None:
+    seen: list[str] = []
+    callbacks = TrainerCallbacks(on_completed=lambda ctx: seen.append(ctx.job.id))
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        first = trainer(backend, callbacks, run_key="nightly-2026-11-24")
+        assert first.wait_sync().succeeded
+        again = trainer(backend, callbacks, run_key="nightly-2026-11-24")
+        assert again.wait_sync().succeeded
+        assert again.job_id == first.job_id
+        assert trainer(backend, callbacks, run_key="nightly-2026-11-25").start_sync().job_id == (
+            "job-2"
+        )
+    assert seen == ["job-1"]
+
+
+def test_the_run_of_a_key_belongs_to_its_living_owner() -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        trainer(backend, run_key="key").start_sync()
+        with pytest.raises(RunOwnedError, match="process"):
+            trainer(backend, run_key="key").start_sync()
+
+
+def test_a_hook_that_raised_after_the_end_does_not_stop_tomorrows_run(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    code = """
+import sys
+from arkor import AnonymousCredentials, TrainerOptions, create_trainer
+def broken(ctx): raise RuntimeError("hook")
+create_trainer(
+    name="a run", model="owner/model", dataset={"type": "huggingface", "name": "owner/data"},
+    callbacks={"on_completed": broken},
+    options=TrainerOptions(base_url=sys.argv[1], credentials=AnonymousCredentials(
+        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org")),
+).wait_sync()
+"""
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        broken = subprocess.run(
+            [sys.executable, "-c", code, backend.url],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "RuntimeError: hook" in broken.stderr
+        run = trainer(backend)
+        assert not run.start_sync().resumed
+        assert "arkor resume" in caplog.text
+        assert run.wait_sync().succeeded
+        assert len(backend.jobs) == 2
+
+
+def test_attach_records_the_whole_history_of_somebody_elses_run() -> None:
+    seen: list[str] = []
+    with ScriptedBackend([STARTED, LOG, COMPLETED]) as backend:
+        submitted = trainer(backend)
+        submitted.start_sync()
+        job = dict(backend.jobs["job-1"], id="job-9", name="theirs")
+        backend.jobs["job-9"] = job
+
+        async def main() -> str:
+            run = await attach(
+                "job-9",
+                callbacks={"on_event": lambda ctx: seen.append(ctx.event.type)},
+                options=options(backend),
+            )
+            assert (run.job_id, run.run_id is not None) == ("job-9", True)
+            return (await run.wait()).status
+
+        assert asyncio.run(main()) == "completed"
+        with pytest.raises(CloudApiError):
+            asyncio.run(attach("nothing", options=options(backend)))
+    assert seen == ["training.started", "training.log", "training.completed"]
+    first = next(open_journal().records(open_journal().resolve("job-9")))
+    assert first.type == "arkor.attached"
+    assert json.loads(first.data)["job"]["name"] == "theirs"
+
+
+def test_a_server_finishes_what_its_last_process_left(project: Path) -> None:
+    seen: list[str] = []
+    callbacks = TrainerCallbacks(on_completed=lambda ctx: seen.append(ctx.job.name))
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        leave_behind(backend, project, "one", "two")
+        busy = trainer(backend, name="ours")
+        busy.start_sync()
+        results = asyncio.run(resume_orphaned(callbacks=callbacks, options=options(backend)))
+        assert [result.job.name for result in results] == ["one", "two"]
+        assert len(backend.jobs) == 3
+    assert sorted(seen) == ["one", "two"]
+    assert [row.settled for row in open_journal().runs()] == [False, True, True]
+
+
+def test_cancel_reaches_a_run_of_any_process(project: Path) -> None:
+    with ScriptedBackend([STARTED]) as backend:
+        leave_behind(backend, project, "a run")
+        job = asyncio.run(cancel_run("job-1", options=options(backend)))
+        assert job.status == "cancelled"
+        assert trainer(backend).wait_sync().status == "cancelled"
+    assert "arkor.cancel.requested" in [
+        each.type for each in open_journal().records(open_journal().resolve("@last"))
+    ]
+
+
+def test_replays_gives_every_record_again_and_says_so(project: Path) -> None:
+    calls: list[tuple[int, bool]] = []
+
+    def on_log(ctx: Any) -> None:
+        calls.append((ctx.step, ctx.replaying))
+        if ctx.step == 2 and not calls.count((2, False)) > 1:
+            raise ValueError("once")
+
+    events = [STARTED, {**LOG, "step": 1}, {"type": "checkpoint.saved", "step": 1}]
+    events += [{**LOG, "step": 2}, COMPLETED]
+    stateful = TrainerCallbacks(on_log=on_log, on_checkpoint=lambda ctx: None, replays=True)
+    with ScriptedBackend(events) as backend:
+        run = trainer(backend, stateful)
+        with pytest.raises(ValueError, match="once"):
+            run.wait_sync()
+        assert run.wait_sync().succeeded
+    assert calls == [(1, False), (2, False), (1, True), (2, False)]
