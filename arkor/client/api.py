@@ -11,10 +11,11 @@ from typing import Any, Final, Self
 import httpx
 
 from arkor.client import chat as _chat
+from arkor.client.addresses import path_of
 from arkor.client.answers import read_object
 from arkor.client.notices import DeprecationHandler
 from arkor.client.stream import EventStream, open_events
-from arkor.client.transport import HasToken, Refresh, Request, Transport, open_http, path_of
+from arkor.client.transport import HasToken, Refresh, Request, Transport, open_http
 from arkor.core.wire import Job, Scope, parse_job
 from arkor.errors import CloudApiError, ProtocolError
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import httpx
 
+from arkor.client.addresses import path_of
 from arkor.client.answers import read_object
-from arkor.client.transport import Request, Transport, open_http, path_of
+from arkor.client.transport import Request, Transport, open_http
 from arkor.errors import AnonymousTokenRejectedError, CloudApiError, ProtocolError
 
 __all__ = ["AnonymousIdentity", "CliConfig", "cli_config", "request_anonymous_token"]

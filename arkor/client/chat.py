@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import httpx
 
+from arkor.client.addresses import path_of
 from arkor.client.answers import excerpt, read_object
 from arkor.client.sse import EventDecoder, Frame, Oversize
-from arkor.client.transport import HasTransport, Request, path_of
+from arkor.client.transport import HasTransport, Request
 from arkor.core.wire import Adapter, Scope
 from arkor.errors import BackendUnreachableError, CloudApiError, ConfigError, ProtocolError
 

@@ -9,8 +9,9 @@ from typing import Final
 
 import httpx
 
+from arkor.client.addresses import path_of
 from arkor.client.sse import EventDecoder, Frame, Oversize
-from arkor.client.transport import HasTransport, Request, path_of
+from arkor.client.transport import HasTransport, Request
 from arkor.core.wire import Scope
 from arkor.errors import ArkorError, BackendUnreachableError
 

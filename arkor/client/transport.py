@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
-from urllib.parse import quote, urlencode
 
 import httpx
 
+from arkor.client.addresses import host_of, redirect_of, url_of
 from arkor.client.answers import LONGEST_ERROR_BODY, error_of
 from arkor.client.notices import DeprecationHandler, notify, read_deprecation, sdk_version
 from arkor.client.retry import Backoff, is_transient, parse_http_date
-from arkor.errors import BackendUnreachableError, CloudApiError, ConfigError, CredentialsError
+from arkor.errors import BackendUnreachableError, CloudApiError, CredentialsError
 
 __all__ = [
     "HasToken",
@@ -23,7 +23,6 @@ __all__ = [
     "Request",
     "Transport",
     "open_http",
-    "path_of",
 ]
 
 TRIES: Final = 3
@@ -35,8 +34,6 @@ MAX_REDIRECTS: Final = 5
 CONNECT_TIMEOUT: Final = 10.0
 READ_TIMEOUT: Final = 30.0
 
-_KEEPS_METHOD: Final = frozenset({307, 308})
-_REDIRECTS: Final = frozenset({301, 302, 303}) | _KEEPS_METHOD
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT"})  # RFC 9110, 9.2.2
 _NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "[::1]")
@@ -89,15 +86,6 @@ class HasTransport(Protocol):
         ...
 
 
-def path_of(*segments: str) -> str:
-    """A path of percent-encoded segments: `path_of("v1", "jobs", "a/b")` is `/v1/jobs/a%2Fb`."""
-    encoded = (quote(segment, safe="") for segment in segments)
-    # A segment of dots alone would be resolved away on its way (RFC 3986, 5.2.4).
-    return "".join(
-        "/" + (part.replace(".", "%2E") if part in (".", "..") else part) for part in encoded
-    )
-
-
 def open_http() -> httpx.AsyncClient:
     """An HTTP client for the backend: nothing meant for this machine goes through a proxy."""
     direct: dict[str, httpx.AsyncBaseTransport | None] = {
@@ -135,11 +123,7 @@ class Transport:
     @property
     def host(self) -> str:
         """The backend's host and port, for messages."""
-        try:
-            url = httpx.URL(self.base_url)
-        except httpx.InvalidURL:
-            return "?"
-        return url.netloc.decode("ascii") or self.base_url
+        return host_of(self.base_url)
 
     @property
     def secret(self) -> str:
@@ -191,11 +175,11 @@ class Transport:
         Raises as `send` does. Redirects are followed on the same origin.
         """
         async with AsyncExitStack() as stack:
-            url = self._url(request)
+            url = url_of(self.base_url, request.path, request.query)
             for _ in range(MAX_REDIRECTS + 1):
                 response = await self._head(request, url)
                 stack.push_async_callback(response.aclose)
-                target = _redirect(request, response)
+                target = redirect_of(response)
                 if target is None:
                     break
                 url = target
@@ -229,25 +213,6 @@ class Transport:
         if notice := read_deprecation(response.headers):
             await notify(notice, self._on_deprecation)
         return response
-
-    def _url(self, request: Request) -> httpx.URL:
-        query = f"?{urlencode(request.query, quote_via=quote)}" if request.query else ""
-        try:
-            url = httpx.URL(f"{self.base_url}{request.path}{query}")
-        except httpx.InvalidURL as error:
-            raise self._no_address() from error
-        if url.scheme not in ("http", "https") or not url.host:
-            raise self._no_address()
-        return url
-
-    def _no_address(self) -> ConfigError:
-        # What stands before an @ may be a password.
-        shown = repr(self.base_url.rpartition("@")[2])
-        return ConfigError(
-            f"the backend's address {shown} is not an http(s) URL; "
-            "set ARKOR_CLOUD_API_URL to one, or unset it",
-            field="base_url",
-        )
 
     def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
         headers = {"X-Arkor-Client": f"arkor/{sdk_version()}", **request.headers}
@@ -292,26 +257,6 @@ async def _read_all(response: httpx.Response, host: str) -> None:
             f"the answer of {host} to {response.request.method} {response.url.path} "
             f"broke off: {_reason(error)}"
         ) from error
-
-
-def _redirect(request: Request, response: httpx.Response) -> httpx.URL | None:
-    """Where to ask again: on the same origin only, since the token goes along."""
-    status = response.status_code
-    location = response.headers.get("location")
-    if status not in _REDIRECTS or location is None:
-        return None
-    if request.method not in ("GET", "HEAD") and status not in _KEEPS_METHOD:
-        return None
-    try:
-        target = response.url.join(location)
-    except httpx.InvalidURL:
-        return None
-    return target if _origin(target) == _origin(response.url) else None
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    default = {"http": 80, "https": 443}.get(url.scheme)
-    return url.scheme, url.host, url.port or default
 
 
 def _reason(error: Exception) -> str:

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from arkor.client.addresses import path_of
 from arkor.client.api import CloudApiClient
 from arkor.client.notices import Deprecation
-from arkor.client.transport import NeverSentError, Transport, path_of
+from arkor.client.transport import NeverSentError, Transport
 from arkor.core.wire import Scope
 from arkor.errors import (
     BackendUnreachableError,
@@ -121,12 +122,15 @@ def test_slashes_after_the_address_do_not_count() -> None:
         assert call(server, lambda api: api.me()) == {"user": {}, "orgs": []}
 
 
-@pytest.mark.parametrize("url", ["", "api.arkor.ai", "ftp://host", "http://", "http://host:port"])
+@pytest.mark.parametrize(
+    "url", ["", "api.arkor.ai", "ftp://host", "http://", "http://host:port", "http://me:pw@host"]
+)
 def test_an_address_that_is_none_fails_at_the_first_request(url: str) -> None:
     async def run() -> None:
         async with CloudApiClient(url, Bearer()) as api:
-            with pytest.raises(ConfigError, match="ARKOR_CLOUD_API_URL"):
+            with pytest.raises(ConfigError, match="ARKOR_CLOUD_API_URL") as caught:
                 await api.me()
+            assert "pw" not in str(caught.value)
 
     asyncio.run(run())
 
@@ -444,6 +448,6 @@ def test_a_transport_names_its_host_alone() -> None:
     async def run() -> None:
         async with httpx.AsyncClient() as http:
             assert Transport("https://u:pw@api.host/x", None, http=http).host == "api.host"
-            assert Transport("http://host:port", None, http=http).host == "?"
+            assert Transport("http://host:port", None, http=http).host == "the backend"
 
     asyncio.run(run())
