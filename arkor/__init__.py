@@ -1,7 +1,5 @@
 """Drive fine-tuning runs from Python code, with every event in a durable local journal."""
 
-from importlib.metadata import version as _version
-
 from arkor.client.api import CloudApiClient
 from arkor.client.auth import request_anonymous_token
 from arkor.client.chat import InferResult
@@ -70,7 +68,7 @@ from arkor.store.credentials import (
 from arkor.store.journal import Journal, open_journal
 from arkor.store.state import ProjectState, read_state, state_path, write_state
 
-__version__ = _version("arkor")
+__version__ = "0.1.0"
 
 __all__ = [
     "SUPPORTED_MODELS",

@@ -23,8 +23,6 @@
     └── TrainingCancelledError   the run ended `cancelled`
 """
 
-from pathlib import Path
-
 __all__ = [
     "AbortError",
     "AnonymousTokenRejectedError",
@@ -67,9 +65,9 @@ class EntryError(ArkorError):
 class CredentialsError(ArkorError):
     """The credentials file exists but cannot be used; it is never replaced on its own."""
 
-    def __init__(self, message: str, *, path: Path | None = None) -> None:
+    def __init__(self, message: str, *, path: object = None) -> None:
         super().__init__(message)
-        self.path = path
+        self.path = None if path is None else str(path)
 
 
 class ProjectStateError(ArkorError):
@@ -113,9 +111,9 @@ class ProtocolError(ArkorError):
 class JournalError(ArkorError):
     """The journal cannot be opened, read or written; `path` names the file."""
 
-    def __init__(self, message: str, *, path: Path | str | None = None) -> None:
+    def __init__(self, message: str, *, path: object = None) -> None:
         super().__init__(message)
-        self.path = path
+        self.path = None if path is None else str(path)
 
 
 class JournalCorruptError(JournalError):

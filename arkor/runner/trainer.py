@@ -334,6 +334,10 @@ def create_trainer(
         dataset_split=dataset_split,
         dry_run=dry_run,
     )
+    entry, options = current_entry(), options or TrainerOptions()
+    if entry is not None and options.cwd is None:
+        # An entry's project is the one it lies in, from wherever it is run.
+        options = replace(options, cwd=entry.project_root)
     return Trainer(
         Plan(
             name=name,
@@ -344,8 +348,8 @@ def create_trainer(
             run_key=run_key,
             resume=resume,
             replay=replay,
-            options=options or TrainerOptions(),
-            entry=current_entry(),
+            options=options,
+            entry=entry,
         )
     )
 
