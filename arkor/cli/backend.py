@@ -92,6 +92,9 @@ def logs(
     from arkor.store.paths import backend_path
 
     path = backend_path(store_home(home)) / "backend.log"
+    if not path.exists():
+        note(f"the embedded backend has no log yet ({path})")
+        raise typer.Exit(Exit.NO)
     with path.open(errors="replace") as log:
         for line in _last(log.read(), lines):
             show(line)

@@ -193,8 +193,11 @@ def _consumer(state: RunState, name: str) -> dict[str, Any]:
 
 def _progress(state: RunState, name: str) -> str:
     consumer = state.consumer(name)
-    failed = f", the next call has raised {consumer.failures} times" if consumer.failures else ""
-    return f"finished up to record {consumer.cursor} of {state.records}{failed}"
+    done = f"finished up to record {consumer.cursor} of {state.records}"
+    if not consumer.failures:
+        return done
+    times = "once" if consumer.failures == 1 else f"{consumer.failures} times"
+    return f"{done}; the next call has raised {times}"
 
 
 def _record(record: Record) -> dict[str, Any]:

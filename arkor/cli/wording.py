@@ -1,8 +1,9 @@
 """What a record says, in a few words: for the list of events and for live progress."""
 
 import json
+import textwrap
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from arkor.core.events import (
     CheckpointSaved,
@@ -10,14 +11,28 @@ from arkor.core.events import (
     TrainingCompleted,
     TrainingFailed,
     TrainingLog,
+    TrainingStarted,
     decode,
 )
 from arkor.core.record import Record
 
 __all__ = ["duration", "figures", "summary"]
 
-SHOWN = ("callback", "consumer", "record", "attempt", "error", "reason", "after", "before", "cause")
+SHOWN: Final = (
+    "callback",
+    "consumer",
+    "record",
+    "attempt",
+    "error",
+    "reason",
+    "after",
+    "before",
+    "cause",
+)
 """The fields of a note that are worth a place on its line."""
+
+LONGEST: Final = 160
+"""Characters of an event that nobody knows how to sum up."""
 
 
 def summary(record: Record) -> str:
@@ -29,6 +44,8 @@ def summary(record: Record) -> str:
             return figures(log)
         case CheckpointSaved(step, artifacts):
             return f"step {step}, {_count(artifacts)}"
+        case TrainingStarted(metadata=dict() as metadata):
+            return "  ".join(f"{name} {value}" for name, value in metadata.items())
         case TrainingCompleted(artifacts=artifacts):
             return _count(artifacts)
         case TrainingFailed(error=error):
@@ -36,7 +53,7 @@ def summary(record: Record) -> str:
         case Malformed(reason):
             return f"malformed: {reason}"
         case _:
-            return record.data
+            return textwrap.shorten(record.data, LONGEST, placeholder=" …")
 
 
 def figures(log: TrainingLog) -> str:
@@ -44,7 +61,7 @@ def figures(log: TrainingLog) -> str:
     named = {
         "loss": log.loss,
         "eval loss": log.eval_loss,
-        "rate": log.learning_rate,
+        "lr": log.learning_rate,
         "epoch": log.epoch,
     }
     parts = [f"{name} {value:.4g}" for name, value in named.items() if value is not None]

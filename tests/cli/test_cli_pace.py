@@ -90,7 +90,7 @@ def test_a_record_is_summed_up_in_a_line() -> None:
         )
     ]
     assert lines == [
-        "step 5  loss 1.235  rate 0.001",
+        "step 5  loss 1.235  lr 0.001",
         "step 5, 1 artifact",
         "out of memory",
         "malformed: the data is not a JSON object",
