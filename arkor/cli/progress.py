@@ -134,17 +134,23 @@ class _Bar:
         from rich.console import Console
         from rich.progress import BarColumn, SpinnerColumn, TextColumn
         from rich.progress import Progress as RichProgress
+        from rich.table import Column
 
         self._bar = RichProgress(
             SpinnerColumn(),
-            BarColumn(bar_width=30),
-            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TextColumn(
+                "{task.description}",
+                markup=False,
+                table_column=Column(no_wrap=True, overflow="ellipsis"),
+            ),
             console=Console(stderr=True, highlight=False),
             # Where stdout is no terminal, it holds data: rich must not take that over.
             redirect_stdout=sys.stdout.isatty(),
             transient=True,
         )
         self._task = self._bar.add_task("waiting for the first step", total=None)
+        self._last: Pace | None = None
 
     def __enter__(self) -> Self:
         self._bar.__enter__()
@@ -152,8 +158,11 @@ class _Bar:
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+        if self._last is not None:
+            note(str(self._last))  # what the bar said last stays when it has gone
 
     def show(self, pace: Pace) -> None:
+        self._last = pace
         self._bar.update(self._task, completed=pace.step, total=pace.total, description=str(pace))
 
     def say(self, text: str) -> None:

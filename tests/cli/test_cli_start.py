@@ -1,7 +1,9 @@
 """`arkor start` against a scripted backend: each end has its exit code, each failure a sentence."""
 
+import contextlib
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -65,6 +67,38 @@ def test_the_end_of_the_run_is_the_exit_code(
     assert "checkpoint saved at step 5" in done.stderr
     assert ("error: out of memory" in done.stderr) == (status == "failed")
     assert "Traceback" not in done.stderr
+
+
+def test_on_a_terminal_a_bar_shows_the_progress(environ: dict[str, str], folder: Path) -> None:
+    write_entry(folder, 'callbacks={"on_log": lambda ctx: print("called at", ctx.step)}')
+    with ScriptedBackend([STARTED, LOG, COMPLETED]) as backend:
+        command = [sys.executable, "-m", "arkor", "start", "--backend", backend.url]
+        main, terminal = pty.openpty()
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environ | {"TERM": "xterm", "COLUMNS": "100"},
+            stdout=terminal,
+            stderr=terminal,
+        )
+        os.close(terminal)
+        shown = read_all(main)
+        assert process.wait(60) == 0, shown
+    assert "\x1b[?25l" in shown  # the cursor was hidden while the bar was there
+    assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")
+    assert "called at 5\r\n" in shown
+    assert "step 5/10  loss 0.5\r\n" in shown
+    assert shown.endswith("Job job-1 finished with status=completed\r\n")
+
+
+def read_all(terminal: int) -> str:
+    """What was written to a terminal until its other side was closed, which Linux says as EIO."""
+    shown = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(terminal, 65536):
+            shown += piece
+    os.close(terminal)
+    return shown.decode()
 
 
 def test_a_cancelled_run_exits_3(arkor: Arkor, project: Path) -> None:
