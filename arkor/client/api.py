@@ -15,7 +15,7 @@ from arkor.client.addresses import path_of
 from arkor.client.answers import read_object
 from arkor.client.notices import DeprecationHandler
 from arkor.client.stream import EventStream, open_events
-from arkor.client.transport import HasToken, Refresh, Request, Transport, open_http
+from arkor.client.transport import TRIES, HasToken, Refresh, Request, Transport, open_http
 from arkor.core.wire import Job, Scope, parse_job
 from arkor.errors import CloudApiError, ProtocolError
 
@@ -88,12 +88,16 @@ class CloudApiClient:
         config: Mapping[str, Any],
         *,
         idempotency_key: str | None = None,
+        tries: int = TRIES,
     ) -> Job:
-        """Submit a job. With a key it is safe to repeat, at a backend that honours keys."""
+        """Submit a job. With a key it is sent up to `tries` times until it is answered.
+
+        That is safe at a backend that honours keys; at another, look before sending again.
+        """
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         body = {"name": name, "config": dict(config)}
         value = await self._object(
-            Request("POST", path_of("v1", "jobs"), _query(scope), headers, json=body)
+            Request("POST", path_of("v1", "jobs"), _query(scope), headers, json=body, tries=tries)
         )
         return parse_job(value.get("job"))
 

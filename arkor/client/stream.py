@@ -19,6 +19,7 @@ __all__ = [
     "EventStream",
     "NoStreamError",
     "StreamBrokenError",
+    "StreamError",
     "StreamIdleError",
     "StreamRefusedError",
     "open_events",
@@ -34,15 +35,19 @@ LONGEST_ID: Final = 4096
 _UNSENDABLE: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|^[ \t]|[ \t]$")
 
 
-class StreamIdleError(ArkorError):
+class StreamError(ArkorError):
+    """A connection that brought no more events, or none; another may."""
+
+
+class StreamIdleError(StreamError):
     """Not a byte came for as long as the watchdog waits."""
 
 
-class StreamBrokenError(ArkorError):
+class StreamBrokenError(StreamError):
     """The connection broke in the middle of the stream."""
 
 
-class StreamRefusedError(ArkorError):
+class StreamRefusedError(StreamError):
     """The answer is not an event stream; counted as a failed connection."""
 
 

@@ -60,7 +60,8 @@ class NeverSentError(BackendUnreachableError):
 class Request:
     """What is asked. `path` is percent-encoded; `content` makes the body anew for each try.
 
-    `read_timeout` is the longest silence, in seconds, while an answer is awaited or read.
+    `read_timeout` is the longest silence, in seconds, while an answer is awaited or read. What
+    is repeatable is sent up to `tries` times.
     """
 
     method: str
@@ -70,6 +71,7 @@ class Request:
     json: Any = None
     content: Callable[[], AsyncIterator[bytes]] | None = None
     read_timeout: float = READ_TIMEOUT
+    tries: int = TRIES
 
     @property
     def repeatable(self) -> bool:
@@ -140,7 +142,7 @@ class Transport:
     async def send(self, request: Request) -> httpx.Response:
         """The whole answer, of a status in 2xx.
 
-        What can be repeated is tried three times; a 401 once more with a refreshed token.
+        What can be repeated is, `tries` times in all; a 401 once more with a refreshed token.
         Raises `CloudApiError` for a refusal, `BackendUnreachableError` if nothing answered
         (`NeverSentError` if that is certain to have had no effect).
         """
@@ -148,7 +150,7 @@ class Transport:
         refreshed = False
         sent = False
         while True:
-            again = request.repeatable and backoff.failures < TRIES - 1
+            again = request.repeatable and backoff.failures < request.tries - 1
             try:
                 async with self.open(request) as response:
                     await _read_all(response, self.host)

@@ -1,6 +1,7 @@
 """Asking a trained adapter from inside a callback."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,9 @@ class Infer:
             return await chat(api, self.session.scope, body)
 
     async def _deltas(self, body: Mapping[str, Any]) -> AsyncGenerator[str, None]:
-        async with self.session.connect() as api:
-            async for delta in stream_chat(api, self.session.scope, body):
+        async with (
+            self.session.connect() as api,
+            aclosing(stream_chat(api, self.session.scope, body)) as deltas,
+        ):
+            async for delta in deltas:
                 yield delta

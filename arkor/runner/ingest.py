@@ -7,20 +7,18 @@ only ever writes the log; who wants to know reads it there.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 from arkor.client.retry import Backoff, classify
-from arkor.client.sse import Frame, Oversize
-from arkor.client.stream import EventStream, NoStreamError, open_events
+from arkor.client.stream import EventStream, NoStreamError, StreamError, open_events
 from arkor.core.notes import Reconciled, StreamClosed, StreamOpened, entry_of
 from arkor.core.redact import without_token
 from arkor.errors import (
     ArkorError,
     BackendUnreachableError,
     CloudApiError,
-    JournalError,
     ProtocolError,
     StreamExhaustedError,
 )
@@ -119,9 +117,7 @@ class Ingest:
         except CloudApiError as error:
             self._closed(intake, f"refused with status {error.status}")
             await self._refused(error)
-        except JournalError:
-            raise
-        except ArkorError as error:
+        except (BackendUnreachableError, ProtocolError, StreamError) as error:
             self._closed(intake, str(error))
             self.run.session.lost()
             await self._failed(error)
@@ -162,7 +158,8 @@ class Ingest:
 
     async def _batches(self, stream: EventStream, intake: Intake) -> bool:
         async for frames in stream.batches():
-            self._obey_retry(frames)
+            if stream.retry_ms is not None:
+                self._backoff.set_first(stream.retry_ms)
             taken = intake.take(frames)
             self._append(taken)
             if taken.progress:
@@ -177,11 +174,6 @@ class Ingest:
             self.run.append(taken.entries, durable=True)
             self.appended()
 
-    def _obey_retry(self, frames: Sequence[Frame | Oversize]) -> None:
-        for frame in frames:
-            if isinstance(frame, Frame) and frame.retry is not None:
-                self._backoff.set_first(frame.retry)
-
     async def _refused(self, error: CloudApiError) -> None:
         missing = self._missing_for(error)
         match classify(error.status, missing_for=missing, refreshed=self._refreshed):
@@ -190,7 +182,7 @@ class Ingest:
             case "retry":
                 await self._failed(error)
             case "refresh":
-                # One more try with the identity the backend has now; a second 401 is final.
+                # One more try with the identity that the backend has now; a second 401 is final.
                 self._refreshed = True
                 self.run.session.lost()
             case "final":

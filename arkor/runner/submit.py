@@ -4,17 +4,19 @@ The wish is durable before the request is sent. Whoever finds a wish without an 
 the backend's jobs before it sends the request again.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from arkor.client.api import CloudApiClient
-from arkor.client.transport import NeverSentError
+from arkor.client.retry import Backoff, is_transient
+from arkor.client.transport import TRIES, NeverSentError
 from arkor.core.notes import SubmitRefused, SubmitRequested, Submitted, entry_of
 from arkor.core.redact import without_token
 from arkor.core.wire import Job
-from arkor.errors import CloudApiError, SubmissionInDoubtError
+from arkor.errors import BackendUnreachableError, CloudApiError, SubmissionInDoubtError
 from arkor.runner.ownership import OwnedRun
 
 __all__ = ["Submission"]
@@ -43,12 +45,23 @@ class Submission:
     async def ensure(self) -> None:
         """Have the backend's answer in the log: found among its jobs, or asked for.
 
-        Raises `SubmissionInDoubtError` if several jobs may be the run, and what the request
-        raises.
+        Where an answer got lost it looks again, three times in all. Raises
+        `SubmissionInDoubtError` if several jobs may be the run, and what the last try raised.
         """
+        options = self.run.session.options
+        backoff = Backoff(options.reconnect_delay, options.max_reconnect_delay)
+        while self.run.state.job is None:
+            try:
+                await self._submit()
+            except (BackendUnreachableError, CloudApiError) as error:
+                if not self.sent or not _is_passing(error) or backoff.failures >= TRIES - 1:
+                    raise
+                retry_after = error.retry_after if isinstance(error, CloudApiError) else None
+                await asyncio.sleep(backoff.next_delay(retry_after))
+
+    async def _submit(self) -> None:
         run, wish = self.run, self.run.state.wish
-        if run.state.job is not None or not isinstance(wish, SubmitRequested):
-            return
+        assert isinstance(wish, SubmitRequested), "a run without a job has a wish for one"
         async with run.session.connect() as api:
             job = await self._search(api, wish) if self.sent else None
             matched = job is not None and _key_of(job) != wish.idempotency_key
@@ -61,7 +74,11 @@ class Submission:
         run, sent_before, self.sent = self.run, self.sent, True
         try:
             return await api.create_job(
-                run.session.scope, wish.name, self.config, idempotency_key=wish.idempotency_key
+                run.session.scope,
+                wish.name,
+                self.config,
+                idempotency_key=wish.idempotency_key,
+                tries=1,
             )
         except NeverSentError:
             self.sent = sent_before
@@ -81,7 +98,8 @@ class Submission:
             mine = [job for job in jobs if _key_of(job) == wish.idempotency_key]
         else:
             first = next(run.journal.records(run.run_id, limit=1))
-            earliest = datetime.fromisoformat(first.recorded_at) - CLOCK_SLACK
+            ahead = timedelta(seconds=api.transport.clock_offset or 0)
+            earliest = datetime.fromisoformat(first.recorded_at) + ahead - CLOCK_SLACK
             known = {row.job_id for row in run.journal.runs()}
             mine = [
                 job
@@ -94,6 +112,10 @@ class Submission:
         if len(mine) > 1:
             raise _in_doubt(run.run_id, tuple(job.id for job in mine))
         return mine[0] if mine else None
+
+
+def _is_passing(error: BackendUnreachableError | CloudApiError) -> bool:
+    return isinstance(error, BackendUnreachableError) or is_transient(error.status)
 
 
 def _key_of(job: Job) -> object:
