@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 import llguidance.hf
-import llguidance.torch
 import torch
 from llguidance import LLMatcher
 from peft import PeftModel
-from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
+from transformers import GenerationConfig
 
 from arkor.backend.answer import AnswerText
 from arkor.backend.constrain import Constraint
 from arkor.backend.conversation import readable
 from arkor.backend.model import find_model, first_sentence, load_model, load_tokenizer, use_cores
 from arkor.backend.question import Question
+from arkor.backend.steering import Enough, Steered
 from arkor.errors import CloudApiError, ConfigError
 
 __all__ = ["Models"]
@@ -55,15 +55,24 @@ class Models:
         text = AnswerText(
             base.tokenizer, question.stop, _unheard if question.tool_use else on_piece
         )
+        steered = base.steered(question.constraint) if question.constraint else None
         with base.wearing(question.adapter) as model, torch.inference_mode():
             model.generate(
                 **prompt,
                 generation_config=base.settings(question, limit),
                 streamer=text,
-                stopping_criteria=[_Enough(text, cancelled)],
-                logits_processor=base.processors(question.constraint),
+                stopping_criteria=[Enough(text, cancelled)],
+                logits_processor=[steered] if steered else None,
             )
-        return _done(question, base, text, prompt["input_ids"].shape[1], cancelled.is_set())
+        reason = base.finish_reason(text, cancelled=cancelled.is_set())
+        if question.constraint and steered and reason != "cancelled":
+            whole = reason == "stop" or steered.finished(text.tokens[-1])
+            _check(question, text.text, question.constraint, whole=whole)
+        done = _done(reason, text, prompt["input_ids"].shape[1])
+        if question.tool_use and reason != "cancelled":
+            calls = question.tool_use.calls(text.text)
+            return {**done, "finish_reason": "tool_calls", "text": "", "tool_calls": calls}
+        return done
 
     def _base(self, question: Question) -> "_Base":
         try:
@@ -157,16 +166,20 @@ class _Base:
             **sampling,
         )
 
-    def processors(self, constraint: Constraint | None) -> list[LogitsProcessor]:
+    def steered(self, constraint: Constraint) -> Steered:
         """What keeps the answer within `constraint`."""
-        if constraint is None:
-            return []
         size = self.model.get_output_embeddings().weight.shape[0]
         if self.vocabulary is None:
             self.vocabulary = llguidance.hf.from_tokenizer(
                 self.tokenizer, n_vocab=size, eos_token=self.ends
             )
-        return [_Steered(LLMatcher(self.vocabulary, constraint.grammar), size)]
+        return Steered(LLMatcher(self.vocabulary, constraint.grammar))
+
+    def finish_reason(self, text: AnswerText, *, cancelled: bool) -> str:
+        """Why an answer ended: `stop`, `length` or `cancelled`."""
+        if text.stopped or (text.tokens and text.tokens[-1] in self.ends):
+            return "stop"
+        return "cancelled" if cancelled else "length"
 
     @contextmanager
     def wearing(self, adapter: Path | None) -> Iterator[Any]:
@@ -208,45 +221,18 @@ class _Base:
         return self.adapters[key]
 
 
-class _Steered(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped
-    """Leaves only the tokens that keep to a grammar."""
-
-    def __init__(self, matcher: LLMatcher, size: int) -> None:
-        if matcher.is_error():
-            raise CloudApiError(
-                400, f"the constraint cannot be followed: {matcher.get_error()}"[:300]
-            )
-        self._matcher = matcher
-        self._mask = llguidance.torch.allocate_token_bitmask(1, size)
-        self._begun = False
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        if self._begun:
-            self._matcher.consume_token(int(input_ids[0, -1]))
-        self._begun = True
-        llguidance.torch.fill_next_token_bitmask(self._matcher, self._mask, 0)
-        llguidance.torch.apply_token_bitmask_inplace(scores, self._mask.to(scores.device))
-        return scores
+def _check(question: Question, text: str, constraint: Constraint, *, whole: bool) -> None:
+    if fault := constraint.fault(text) or (None if whole else "it was cut off"):
+        raise CloudApiError(
+            422,
+            f"the answer does not meet its constraint within maxTokens "
+            f"{question.max_tokens}: {fault}; a larger maxTokens may help",
+            code="constraint_not_met",
+        )
 
 
-class _Enough(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped
-    """Ends an answer at a stop text, or when nobody wants it any more."""
-
-    def __init__(self, text: AnswerText, cancelled: threading.Event) -> None:
-        self._text = text
-        self._cancelled = cancelled
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
-        enough = self._text.stopped or self._cancelled.is_set()
-        return torch.full((input_ids.shape[0],), enough, device=input_ids.device)
-
-
-def _done(
-    question: Question, base: _Base, text: AnswerText, prompt: int, cancelled: bool
-) -> dict[str, Any]:
-    ended = text.stopped or (bool(text.tokens) and text.tokens[-1] in base.ends)
-    reason = "stop" if ended else "cancelled" if cancelled else "length"
-    done = {
+def _done(reason: str, text: AnswerText, prompt: int) -> dict[str, Any]:
+    return {
         "finish_reason": reason,
         "text": text.text,
         "usage": {
@@ -255,19 +241,6 @@ def _done(
             "total_tokens": prompt + len(text.tokens),
         },
     }
-    if question.constraint is None or reason == "cancelled":
-        return done
-    if fault := question.constraint.fault(text.text):
-        raise CloudApiError(
-            422,
-            f"the answer does not meet its constraint within maxTokens "
-            f"{question.max_tokens}: {fault}; a larger maxTokens may help",
-            code="constraint_not_met",
-        )
-    if question.tool_use:
-        calls = question.tool_use.calls(text.text)
-        return {**done, "finish_reason": "tool_calls", "text": "", "tool_calls": calls}
-    return done
 
 
 def _unheard(piece: str) -> None:
