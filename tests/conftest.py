@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOREIGN = ("ARKOR_", "XDG_", "NO_COLOR", "FORCE_COLOR")
+FOREIGN = ("ARKOR_", "HF_", "XDG_", "NO_COLOR", "FORCE_COLOR")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,11 @@ def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
     """One embedded backend for the tests of a module; killed processes are the tests' own matter."""
     home = tmp_path_factory.mktemp("backend") / "store"
     command = [sys.executable, "-m", "arkor", "backend", "serve", "--home", str(home)]
-    environ = clean() | {"OMP_NUM_THREADS": "1", "HOME": str(home.parent)}
+    environ = clean() | {
+        "HOME": str(home.parent),
+        "OMP_NUM_THREADS": "1",
+        "HF_HUB_OFFLINE": "1",  # a model that is not here is not looked for elsewhere
+    }
     with (
         (home.parent / "serve.log").open("w+") as log,
         subprocess.Popen(command, cwd=ROOT, env=environ, stdout=log, stderr=log) as process,
