@@ -20,7 +20,6 @@ from arkor.runner.session import Session, open_session
 from arkor.store.state import project_root
 
 LONGEST_ANSWER = 12  # tokens; a label needs one or two
-SHOWN = 28  # characters of a base model's answer
 
 console = Console(highlight=False)
 
@@ -30,7 +29,8 @@ async def answer(session: Session, question: str, **whom: Any) -> str:
     messages = [{"role": "user", "content": question}]
     async with session.connect() as api:
         body = build_chat_body(messages, max_tokens=LONGEST_ANSWER, **whom)
-        return (await chat(api, session.scope, body)).text.strip()
+        said = (await chat(api, session.scope, body)).text
+    return " ".join(said.split())
 
 
 async def ask(questions: list[str], **whom: Any) -> list[str]:
@@ -48,9 +48,7 @@ def show(rows: list[tuple[str, str, str, str]]) -> None:
     for heading in ("question", "right", "base model", "adapter"):
         table.add_column(heading)
     for question, label, plain, tuned in rows:
-        cells = [
-            Text(shortened(said), "green" if said == label else "red") for said in (plain, tuned)
-        ]
+        cells = [Text(said, "green" if said == label else "red") for said in (plain, tuned)]
         table.add_row(question, label, *cells)
     console.print(table)
     base, adapter = (sum(row[1] == row[column] for row in rows) for column in (2, 3))
@@ -59,11 +57,6 @@ def show(rows: list[tuple[str, str, str, str]]) -> None:
         "These wordings were in sight when the recipe was chosen: they show that the model "
         "learned, and are no benchmark."
     )
-
-
-def shortened(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN else line[: SHOWN - 1] + "…"
 
 
 def farewell(journal: Path) -> None:
