@@ -4,11 +4,13 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 __all__ = [
     "clean",
     "note",
+    "relative",
     "show",
     "show_facts",
     "show_json",
@@ -61,6 +63,12 @@ def show_json_line(value: object) -> None:
 def when(time: str | None) -> str:
     """An RFC 3339 time to the second, as tables show it."""
     return "" if time is None else re.sub(r"(\.\d+)?(Z|\+00:00)$", "Z", time).replace("T", " ")
+
+
+def relative(path: Path) -> str:
+    """`path` as seen from the working folder, if it is inside of it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def show_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

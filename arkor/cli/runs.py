@@ -171,6 +171,8 @@ def _facts(state: RunState) -> Iterator[tuple[str, object]]:
         yield "created", when(job.created_at)
         yield "started", when(job.started_at)
         yield "ended", when(job.completed_at)
+    yield "backend", state.wish and state.wish.base_url
+    yield "entry", state.provenance.get("entry")
     yield "model", state.config.get("model")
     for name, value in state.latest.items():
         yield f"last {name}", f"{value:.6g}"
