@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from arkor.backend.checkpoints import ADAPTER, complete_checkpoints
 from arkor.backend.folder import Folder
 from arkor.backend.refusals import Refusal
 from arkor.core.wire import Job
@@ -56,16 +57,19 @@ def _model(
         return base, None
     match adapter:
         case {"kind": "final", "jobId": str(job_id)}:
-            job, place = find_job(job_id), "adapter"
+            job = find_job(job_id)
+            path = folder.job(job_id) / ADAPTER
+            here = path.is_dir()
             missing = f"the job {job_id} has no final adapter: it is {job.status}"
         case {"kind": "checkpoint", "jobId": str(job_id), "step": int(step)}:
-            job, place = find_job(job_id), f"checkpoint-{step}"
+            job = find_job(job_id)
+            path = folder.job(job_id) / f"checkpoint-{step}"
+            here = step in complete_checkpoints(folder.job(job_id))
             missing = f"the job {job_id} has no checkpoint of step {step}"
         case _:
             said = "{kind: 'final', jobId} or {kind: 'checkpoint', jobId, step}"
             raise Refusal(400, f"`adapter` must be {said}")
-    path = folder.job(job.id) / place
-    if not (path / "adapter_config.json").is_file():
+    if not here:
         raise Refusal(422, missing)
     return job.config["model"], path
 

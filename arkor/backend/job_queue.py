@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from arkor.backend.folder import Folder
 from arkor.backend.jobs import Jobs
+from arkor.backend.submission import forget_token
 from arkor.backend.training import Training
 from arkor.core.wire import Job
 
@@ -34,7 +35,9 @@ class JobQueue:
         self._closing = False
 
     def start(self) -> None:
-        """Begin with the work."""
+        """Begin with the work, and with what a killed server may have left undone."""
+        for job in self._jobs.ended():
+            forget_token(self._folder, job)
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._slots)]
 
     def wake(self) -> None:
@@ -48,6 +51,7 @@ class JobQueue:
             training.cancel()
         else:
             self._jobs.mark_cancelled(job.id)
+            forget_token(self._folder, job)
 
     async def close(self) -> None:
         """Have all training processes save and end. Their jobs go on at the next start."""

@@ -176,6 +176,12 @@ class Jobs:
         with self._transaction() as connection:
             return [*connection.scalars(query)]
 
+    def ended(self) -> list[Job]:
+        """The jobs that have ended, oldest first."""
+        query = sa.select(_jobs).where(_jobs.c.status.in_(TERMINAL_STATUSES))
+        with self._transaction() as connection:
+            return [_job(row) for row in connection.execute(query.order_by(_jobs.c.place))]
+
     def mark_running(self, job_id: str) -> None:
         """The job has a process now; one that ran before keeps its start."""
         started = sa.func.coalesce(_jobs.c.started_at, _now())
@@ -205,8 +211,9 @@ class Jobs:
         data = {"type": kind, "jobId": job_id, "timestamp": now, **event}
         with self._transaction() as connection:
             status = connection.scalar(sa.select(_jobs.c.status).filter_by(id=job_id))
-            seen = sa.select(_events.c.number).filter_by(job_id=job_id, sameness=sameness)
-            if status in TERMINAL_STATUSES or connection.scalar(seen) is not None:
+            # In SQL, unlike in Python, a sameness that is null equals no other.
+            seen = (_events.c.job_id == job_id) & (_events.c.sameness == sa.literal(sameness))
+            if status in TERMINAL_STATUSES or connection.scalar(sa.select(sa.exists().where(seen))):
                 return False
             connection.execute(
                 _events.insert().values(

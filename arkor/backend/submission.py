@@ -44,9 +44,11 @@ def accept(
 
 
 def forget_token(folder: Folder, job: Job) -> None:
-    """Take the dataset's token out of the order of a job that has ended."""
-    source = job.config.get("datasetSource", {})
-    if "token" in source:
+    """Take the dataset's token out of the order of a job that has ended, if it holds one."""
+    order = folder.job(job.id) / "job.json"
+    if "token" not in job.config["datasetSource"] or not order.exists():
+        return
+    if json.loads(order.read_bytes())["config"] != job.config:
         _write_order(folder, job.id, job.name, job.config)
 
 

@@ -31,7 +31,7 @@ def read() -> None:
 
 
 def answer(request: dict[str, Any]) -> None:
-    id, text = request["id"], ""
+    asked, text = request["id"], ""
     words = request["messages"][-1]["content"].split()
     usage = {"prompt_tokens": 1, "completion_tokens": len(words), "total_tokens": 1 + len(words)}
     done: dict[str, Any] = {"finish_reason": "stop", "usage": usage}
@@ -40,22 +40,24 @@ def answer(request: dict[str, Any]) -> None:
             print("out of memory", file=sys.stderr, flush=True)
             os._exit(7)
         if word == "!refuse":
-            return say(id=id, error={"status": 400, "code": "invalid_schema", "message": "no"})
+            return say(id=asked, error={"status": 400, "code": "invalid_schema", "message": "no"})
         if word == "!break":
-            return say(id=id, error={"status": 422, "code": "constraint_not_met", "message": "no"})
+            return say(
+                id=asked, error={"status": 422, "code": "constraint_not_met", "message": "no"}
+            )
         if word == "!tool":
             call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
             done |= {"finish_reason": "tool_calls", "tool_calls": [call]}
             continue
-        while word == "!forever" and id not in cancelled:
-            say(id=id, delta="on and ")
-        if id in cancelled:
+        while word == "!forever" and asked not in cancelled:
+            say(id=asked, delta="on and ")
+        if asked in cancelled:
             return None
         if word == "!who":
             word = json.dumps([os.getpid(), request["model"], request["adapter"]])
-        say(id=id, delta=word)
+        say(id=asked, delta=word)
         text += word
-    return say(id=id, done={**done, "text": text})
+    return say(id=asked, done={**done, "text": text})
 
 
 threading.Thread(target=read, daemon=True).start()

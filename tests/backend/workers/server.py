@@ -15,4 +15,4 @@ COMMANDS = {
 
 if __name__ == "__main__":
     given = json.loads(sys.argv[2]) if len(sys.argv) > 2 else {}
-    sys.exit(serve(Path(sys.argv[1]), options=BackendOptions(**COMMANDS, **given)))
+    sys.exit(serve(Path(sys.argv[1]), options=BackendOptions(**COMMANDS | given)))

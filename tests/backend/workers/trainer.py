@@ -20,7 +20,8 @@ def say(**event: object) -> None:
 
 
 def watch_stdin() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 4096):
+        pass
     os._exit(0)
 
 
@@ -53,7 +54,8 @@ def main() -> None:
         if step % 2 == 0:
             say(type="training.log", step=step, evalLoss=2 / step)
             (job / f"checkpoint-{step}").mkdir(exist_ok=True)
-            (job / f"checkpoint-{step}" / "adapter_config.json").write_text("{}")
+            state = json.dumps({"global_step": step})
+            (job / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
             done.write_text(str(step))
             say(type="checkpoint.saved", step=step, artifacts=[])
     end(config.get("then"), job)
@@ -74,7 +76,6 @@ def end(how: str | None, job: Path) -> None:
         time.sleep(600)
     elif how != "silent":
         (job / "adapter").mkdir(exist_ok=True)
-        (job / "adapter" / "adapter_config.json").write_text("{}")
         say(type="training.completed", metrics={"loss": 0.1}, artifacts=[{"pathname": "adapter"}])
 
 
