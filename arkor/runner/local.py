@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,6 +76,8 @@ def _start(home: Path, folder: Path) -> LocalBackend:
             start_new_session=True,
             cwd=folder,
         )
+    # It may end before this process does, and would then stay as a zombie.
+    threading.Thread(target=process.wait, name="arkor-backend", daemon=True).start()
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline and process.poll() is None:
         if backend := find_backend(home):
