@@ -1,26 +1,30 @@
-"""The doors to the journal's file: one for writing in each process, one for reading.
+"""The doors to the journal's file: one for writing in each process, and those for reading.
 
 A write transaction holds a lock on `arkor.db.lock` beside SQLite's own. That lock waits without
 SQLite's busy loop, says who holds it, and is what makes checkpoints safe (see `store.sqlite`).
-After a fork the child leaves the parent's connections alone and opens its own.
+
+No connection crosses a fork. SQLite keeps its locks in memory of the process too, so in a forked
+child even a fresh connection would believe in locks that only the parent has. Hence each door is
+shut before a fork, by waiting for the thread that is inside, and opens again on its next use.
 """
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
 
 from arkor.errors import JournalError
 from arkor.store import sqlite
 from arkor.store.filelock import FileLock
 from arkor.store.files import sync_folder
 from arkor.store.migrate import current_revision, is_behind, migrations_folder, upgrade
+from arkor.store.network import MOUNTS, claim_host, network_filesystem, warn_of_network
 from arkor.store.paths import ensure_home
 
 __all__ = ["LOCK_TIMEOUT", "ReadDoor", "WriteDoor"]
@@ -28,32 +32,68 @@ __all__ = ["LOCK_TIMEOUT", "ReadDoor", "WriteDoor"]
 LOCK_TIMEOUT: Final = 30.0
 """How long a writer waits for another one, in seconds."""
 
-_doors: "weakref.WeakSet[ReadDoor | WriteDoor]" = weakref.WeakSet()
-# SQLite forbids even closing a connection that came through a fork, so these stay open.
-_inherited: list[Any] = []
+
+class _Door:
+    """One connection to the file at `path`, for one thread at a time."""
+
+    def __init__(self, path: Path, migrations: Path | None) -> None:
+        self.path = path
+        self._migrations = migrations or migrations_folder()
+        self._threads = threading.RLock()
+        self._connection: Connection | None = None
+        self._identity: tuple[int, int] | None = None
+        _doors.add(self)
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        with self._threads:
+            self._disconnect()
+
+    def shut(self) -> None:
+        """Close the file and keep it closed until `unshut`, by the same thread."""
+        self._threads.acquire()
+        self._disconnect()
+
+    def unshut(self) -> None:
+        """Let the file be opened again."""
+        self._threads.release()
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _keep(self, connection: Connection) -> Connection:
+        self._connection, self._identity = connection, self._on_disk()
+        return connection
+
+    def _on_disk(self) -> tuple[int, int] | None:
+        try:
+            found = os.stat(self.path)
+        except FileNotFoundError:
+            return None
+        return found.st_dev, found.st_ino
 
 
-class WriteDoor:
+class WriteDoor(_Door):
     """The one connection of this process that writes to the journal at `path`.
 
     It is opened, and the journal made or migrated, by the first transaction.
     """
 
     def __init__(
-        self, path: Path, *, migrations: Path | None = None, timeout: float = LOCK_TIMEOUT
+        self,
+        path: Path,
+        *,
+        migrations: Path | None = None,
+        mounts: Path = MOUNTS,
+        timeout: float = LOCK_TIMEOUT,
     ) -> None:
-        self.path = path
-        self._migrations = migrations or migrations_folder()
+        super().__init__(path, migrations)
+        self._mounts = mounts
         self._timeout = timeout
-        self._reset()
-        _doors.add(self)
-
-    def _reset(self) -> None:
-        self._threads = threading.Lock()
-        self._processes = FileLock(self.path.with_name(f"{self.path.name}.lock"))
-        self._connection: Connection | None = None
+        self._processes = FileLock(path.with_name(f"{path.name}.lock"))
         self._durable: bool | None = None
-        self._identity: tuple[int, int] | None = None
         self._pages = 0
 
     @contextmanager
@@ -61,33 +101,28 @@ class WriteDoor:
         """Read and write atomically, alone. An exception within the block undoes it all.
 
         `durable` survives power loss once the block is left, otherwise the death of this
-        process. Raises `JournalError` if the journal cannot be opened or written: then nothing
-        of the block was.
+        process. Not to be nested, nor forked in. Raises `JournalError` if the journal cannot be opened or
+        written: then nothing of the block was.
         """
         with self._locked(), sqlite.translated(self.path):
             connection = self._opened()
+            # Not behind the commit: what fails there must not look like a failed transaction.
+            self._checkpoint_if_due(connection)
             if durable is not self._durable:
                 sqlite.set_durable(connection, durable)
                 self._durable = durable
-            try:
-                with connection.begin():
-                    yield connection
-            except DBAPIError:
-                # After a disk error the connection may be in any state; the next one is fresh.
-                self._disconnect()
-                raise
-            self._checkpoint_if_due(connection)
+            with connection.begin():
+                yield connection
 
     def wrote(self, size: int) -> None:
         """Count the bytes of a transaction, so that checkpoints come in time."""
         # Each commit writes the pages that it touches whole: about three besides the data's.
         self._pages += 3 + size // sqlite.PAGE
 
-    def close(self) -> None:
-        """Close the connection; the next transaction opens another."""
-        if self._connection is not None:
-            with self._locked():
-                self._disconnect()
+    def _disconnect(self) -> None:
+        # The last connection of all checkpoints as it closes. It needs no lock for that: SQLite
+        # makes sure that there is no other.
+        super()._disconnect()
         self._processes.close()
 
     @contextmanager
@@ -117,14 +152,14 @@ class WriteDoor:
             self._create()
         except OSError as error:
             raise self._unusable(error) from error
-        self._connection = sqlite.writing_engine(self.path).connect()
+        connection = sqlite.open_writing(self.path)
         try:
-            self._prepare(self._connection)
+            self._prepare(connection)
         except BaseException:
-            self._disconnect()
+            connection.close()
             raise
-        self._identity = self._file_identity()
-        return self._connection
+        self._durable = True
+        return self._keep(connection)
 
     def _create(self) -> None:
         try:
@@ -137,37 +172,30 @@ class WriteDoor:
         behind = is_behind(connection, self._migrations, self.path)
         revision = current_revision(connection)
         connection.rollback()
-        sqlite.use_journal_mode(connection, "wal", timeout=self._timeout)
+        network = network_filesystem(self.path, self._mounts)
+        mode = "delete" if network else "wal"
+        sqlite.use_journal_mode(connection, mode, timeout=self._timeout)
         sqlite.set_durable(connection, True)
-        if behind:
-            if revision is not None:
-                sqlite.backup(connection, self.path.with_name(f"{self.path.name}.{revision}"))
-            with connection.begin():
+        if behind and revision is not None:
+            sqlite.backup(connection, self.path.with_name(f"{self.path.name}.{revision}"))
+        with connection.begin():
+            if behind:
                 upgrade(connection, self._migrations)
+            if network:
+                claim_host(connection, self.path, time.time())
+        if network:
+            warn_of_network(self.path, network)
         self._pages = sqlite.log_pages(self.path)
 
     def _checkpoint_if_due(self, connection: Connection) -> None:
         if self._pages >= sqlite.CHECKPOINT_PAGES:
-            self._pages = 0
             sqlite.checkpoint(connection)
-
-    def _disconnect(self) -> None:
-        connection, self._connection, self._durable = self._connection, None, None
-        if connection is not None:
-            connection.invalidate()
-            connection.close()
-
-    def _file_identity(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self.path)
-        except FileNotFoundError:
-            return None
-        return found.st_dev, found.st_ino
+            self._pages = 0
 
     def _check_identity(self) -> None:
         # A file that was removed or replaced would still take every write, and keep none.
-        if self._file_identity() != self._identity:
-            self._disconnect()
+        if self._on_disk() != self._identity:
+            super()._disconnect()
             raise JournalError(
                 f"the journal {self.path} was removed or replaced while it was in use; "
                 "put it back, or start again with what is there now",
@@ -180,29 +208,16 @@ class WriteDoor:
             path=self.path,
         )
 
-    def after_fork(self) -> None:
-        """In a forked child: let go of the parent's connection and locks."""
-        _inherited.append(self._connection)
-        self._processes.close()
-        self._reset()
 
-
-class ReadDoor:
-    """Read-only connections to the journal at `path`, for any number of threads.
+class ReadDoor(_Door):
+    """A read-only connection to the journal at `path`, for any thread.
 
     A journal that does not exist yet reads as an empty one; an older one is migrated first.
     """
 
     def __init__(self, path: Path, *, migrations: Path | None = None) -> None:
-        self.path = path
-        self._migrations = migrations or migrations_folder()
-        self._reset()
-        _doors.add(self)
-
-    def _reset(self) -> None:
-        self._opening = threading.Lock()
-        self._engine: Engine | None = None
-        self._nothing: Engine | None = None
+        super().__init__(path, migrations)
+        self._empty: Connection | None = None
 
     @contextmanager
     def connect(self) -> Iterator[Connection]:
@@ -210,48 +225,58 @@ class ReadDoor:
 
         Raises `JournalError` if the journal cannot be read.
         """
-        with sqlite.translated(self.path), self._opened().connect() as connection:
-            yield connection
+        with sqlite.translated(self.path):
+            self._migrate_if_behind()
+            with self._threads:
+                connection = self._opened()
+                try:
+                    yield connection
+                finally:
+                    connection.rollback()
 
-    def close(self) -> None:
-        """Close the connections; the next reading opens others."""
-        with self._opening:
-            engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.dispose()
+    def _opened(self) -> Connection:
+        there = self._on_disk()
+        if there != self._identity:
+            self._disconnect()
+        if there is None:
+            self._empty = self._empty or sqlite.open_empty()
+            return self._empty
+        return self._connection or self._keep(sqlite.open_reading(self.path))
 
-    def _opened(self) -> Engine:
-        if self._engine is not None:
-            return self._engine
-        with self._opening:
-            if self._engine is None:
-                if not self.path.exists():
-                    self._nothing = self._nothing or sqlite.empty_engine()
-                    return self._nothing
-                engine = sqlite.reading_engine(self.path)
-                self._migrate_if_behind(engine)
-                self._engine = engine
-            return self._engine
-
-    def _migrate_if_behind(self, engine: Engine) -> None:
-        with engine.connect() as connection:
-            behind = is_behind(connection, self._migrations, self.path)
+    def _migrate_if_behind(self) -> None:
+        with self._threads:
+            there = self._on_disk()
+            if there is None or there == self._identity:
+                return
+            with sqlite.open_reading(self.path) as connection:
+                behind = is_behind(connection, self._migrations, self.path)
         if behind:
-            engine.dispose()
             door = WriteDoor(self.path, migrations=self._migrations)
             with door.transaction(durable=True):
                 pass
             door.close()
 
-    def after_fork(self) -> None:
-        """In a forked child: let go of the parent's connections."""
-        _inherited.append(self._engine)
-        self._reset()
+    def _disconnect(self) -> None:
+        super()._disconnect()
+        if self._empty is not None:
+            self._empty.close()
+            self._empty = None
+
+
+_doors: "weakref.WeakSet[_Door]" = weakref.WeakSet()
+_shut: list[_Door] = []
+
+
+def _before_fork() -> None:
+    # A thread that writes may read meanwhile, never the other way round.
+    for door in sorted(_doors, key=lambda door: isinstance(door, ReadDoor)):
+        door.shut()
+        _shut.append(door)
 
 
 def _after_fork() -> None:
-    for door in list(_doors):
-        door.after_fork()
+    while _shut:
+        _shut.pop().unshut()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

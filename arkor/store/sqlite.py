@@ -2,19 +2,19 @@
 
 SQLite before 3.51.3 can lose commits when one connection resets the write-ahead log while
 another checkpoints it (the WAL-reset race). Here no connection checkpoints by itself; the writer
-that holds the journal's file lock does, and readers cannot (`mode=ro`). Closing a writer's
-connection checkpoints too, so that happens under the lock as well.
+that holds the journal's file lock does, and readers cannot (`mode=ro`). The last connection of all
+checkpoints as it closes: then there are no two.
 """
 
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, cast
 
-from sqlalchemy import Connection, Engine, NullPool, QueuePool, StaticPool, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from arkor.errors import JournalCorruptError, JournalError
@@ -25,13 +25,13 @@ __all__ = [
     "PAGE",
     "backup",
     "checkpoint",
-    "empty_engine",
     "log_pages",
-    "reading_engine",
+    "open_empty",
+    "open_reading",
+    "open_writing",
     "set_durable",
     "translated",
     "use_journal_mode",
-    "writing_engine",
 ]
 
 PAGE: Final = 4096
@@ -41,47 +41,40 @@ CHECKPOINT_PAGES: Final = 1000
 BUSY_TIMEOUT: Final = 5.0
 
 
-def writing_engine(path: Path) -> Engine:
-    """Connections that write: each transaction takes the write lock at once."""
-    engine = create_engine("sqlite://", creator=lambda: _connect(path, "rw"), poolclass=NullPool)
+def open_writing(path: Path) -> Connection:
+    """A connection that writes: each transaction takes the write lock at once."""
+    engine = _engine(lambda: _connect(path, "rw"))
     event.listen(engine, "begin", _begin_immediate)
-    return engine
+    return engine.connect()
 
 
-def reading_engine(path: Path) -> Engine:
-    """Connections that only read, for any thread, beside any writer."""
-    return create_engine(
-        "sqlite://",
-        creator=lambda: _connect(path, "ro"),
-        poolclass=QueuePool,
-        pool_size=4,
-        max_overflow=-1,
-        isolation_level="AUTOCOMMIT",
-    )
+def open_reading(path: Path) -> Connection:
+    """A connection that only reads, beside any writer."""
+    return _engine(lambda: _connect(path, "ro")).connect()
 
 
-def empty_engine() -> Engine:
+def open_empty() -> Connection:
     """A journal that holds nothing: what a reader sees before there is a file."""
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(":memory:", check_same_thread=False),
-        poolclass=StaticPool,
-    )
-    metadata.create_all(engine)
-    return engine
+    connection = _engine(lambda: _connect_to(":memory:")).connect()
+    metadata.create_all(connection)
+    return connection
+
+
+def _engine(creator: Callable[[], sqlite3.Connection]) -> Engine:
+    return create_engine("sqlite://", creator=creator, poolclass=NullPool)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.as_uri()}?mode={mode}",
-        uri=True,
-        timeout=BUSY_TIMEOUT,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    connection = _connect_to(f"{path.as_uri()}?mode={mode}")
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute("PRAGMA foreign_keys=ON")
     return connection
+
+
+def _connect_to(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+    )
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -1,6 +1,5 @@
 """Writing the journal: the one writer of this process."""
 
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,6 @@ from arkor.store.transaction import Appended, Transaction
 __all__ = ["Appended", "NewRun", "Transaction", "Writer", "open_writer"]
 
 _writers: dict[Path, "Writer"] = {}
-_opening = threading.Lock()
 
 
 def open_writer(home: Path | str | None = None) -> "Writer":
@@ -28,8 +26,7 @@ def open_writer(home: Path | str | None = None) -> "Writer":
     Opens nothing yet. Raises `ConfigError` if `ARKOR_JOURNAL_URL` cannot be used.
     """
     path = journal_path(home)
-    with _opening:
-        return _writers.setdefault(path, Writer(path))
+    return _writers.get(path) or _writers.setdefault(path, Writer(path))
 
 
 def rfc3339(at: float) -> str:

@@ -75,17 +75,15 @@ def test_signing_out_removes_the_file(home: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"mode":"x"}', '{"mode":"anon","token":"secret"}', "\udcff"]
-    + [
-        json.dumps(
-            {
-                "mode": "anon",
-                "token": "t",
-                "anonymousId": "a",
-                "orgSlug": "o",
-                "arkorCloudApiUrl": 1,
-            }
-        )
+    [
+        "",
+        "{",
+        "[]",
+        "\udcff",
+        '{"mode": "x"}',
+        '{"mode": "anon", "token": "secret"}',
+        '{"mode": "anon", "token": "secret", "anonymousId": "a", "orgSlug": 1}',
+        '{"mode": "oauth", "arkorCloudApiUrl": 1}',
     ],
 )
 def test_a_damaged_file_is_named_and_left_as_it_is(home: Path, text: str) -> None:

@@ -1,0 +1,344 @@
+"""Opening the journal: at once, again, after a fork, from another time."""
+
+import hashlib
+import os
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from arkor.core.record import Entry
+from arkor.errors import JournalCorruptError, JournalError, JournalTooNewError
+from arkor.store.database import ReadDoor, WriteDoor
+from arkor.store.journal import Journal
+from arkor.store.migrate import migrations_folder, revisions
+from arkor.store.schema import metadata
+from arkor.store.writer import Writer
+
+# Python 3.12 warns of any fork beside threads, as those of pytest's own plugins are.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+
+EVENT = Entry("stream", "training.log", "{}")
+
+OPEN = """
+import sys
+from pathlib import Path
+from arkor.store.writer import *; from arkor.store.lease import current_owner; from arkor.core.record import Entry
+sys.stdin.readline()
+w = Writer(Path(sys.argv[1]))
+row = NewRun(name=sys.argv[2], project_root="", org_slug="", project_slug="", fingerprint="")
+run = w.create_run(row, [Entry("local", "arkor.x", "{}")], current_owner())
+for n in range(20):
+    w.append(run.run_id, [Entry("stream", "x", "{}")], epoch=1, durable=n % 2 == 0)
+"""
+
+NEXT = '''
+"""The next schema."""
+from alembic import op
+import sqlalchemy as sa
+revision, down_revision = "0002", "0001"
+def upgrade() -> None:
+    op.add_column("runs", sa.Column("colour", sa.Text()))
+    op.create_table("things", sa.Column("id", sa.Integer(), primary_key=True))
+'''
+
+
+@pytest.fixture
+def future(tmp_path: Path) -> Path:
+    """The migrations, with one more."""
+    folder = Path(shutil.copytree(migrations_folder(), tmp_path / "100% migrations"))
+    (folder / "versions" / "0002_next.py").write_text(NEXT)
+    return folder
+
+
+def touch(door: WriteDoor) -> None:
+    with door.transaction(durable=True):
+        pass
+
+
+def revision(path: Path) -> str:
+    connection = sqlite3.connect(path)
+    found = connection.execute("SELECT version_num FROM alembic_version").fetchone()[0]
+    connection.close()
+    return str(found)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_the_migrations_make_the_declared_schema(writer: Writer) -> None:
+    with writer.transaction(durable=False) as tx:
+        context = MigrationContext.configure(tx.connection)
+        assert compare_metadata(context, metadata) == []
+        assert tx.connection.execute(text("PRAGMA foreign_key_check")).all() == []
+    for kind in ("table", "index"):
+        assert declared(kind) == made(writer.path, kind)
+
+
+def declared(kind: str) -> set[str]:
+    if kind == "table":
+        return set(metadata.tables)
+    return {str(index.name) for table in metadata.tables.values() for index in table.indexes}
+
+
+def made(path: Path, kind: str) -> set[str]:
+    connection = sqlite3.connect(path)
+    query = "SELECT name FROM sqlite_master WHERE type = ? AND name NOT LIKE 'sqlite%'"
+    found = {row[0] for row in connection.execute(query, (kind,))} - {"alembic_version"}
+    connection.close()
+    return found
+
+
+def test_it_is_private_and_its_settings_are_ours(writer: Writer) -> None:
+    assert writer.salt
+    assert writer.path.parent.stat().st_mode & 0o777 == 0o700
+    for file in writer.path.parent.iterdir():
+        assert file.stat().st_mode & 0o777 == 0o600, file
+    with writer.transaction(durable=True) as tx:
+        assert tx.connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+        assert tx.connection.execute(text("PRAGMA synchronous")).scalar() == 2
+        assert tx.connection.execute(text("PRAGMA wal_autocheckpoint")).scalar() == 0
+    with writer.transaction(durable=False) as tx:
+        assert tx.connection.execute(text("PRAGMA synchronous")).scalar() == 1
+
+
+def test_eight_processes_open_a_new_journal_at_once(
+    tmp_path: Path, start: Callable[..., object]
+) -> None:
+    path = tmp_path / "store" / "arkor.db"
+    children = [start(OPEN, path, n) for n in range(8)]
+    for child in children:
+        child.stdin.write("go\n")
+        child.stdin.flush()
+    for child in children:
+        _, said = child.communicate(timeout=60)
+        assert child.returncode == 0, said
+    journal = Journal(path)
+    assert {row.name for row in journal.runs()} == {str(n) for n in range(8)}
+    for row in journal.runs():
+        assert [record.seq for record in journal.records(row.run_id)] == list(range(1, 22))
+
+
+def test_a_newer_journal_is_refused_and_left_as_it_was(writer: Writer) -> None:
+    with writer.transaction(durable=True) as tx:
+        tx.connection.execute(text("UPDATE alembic_version SET version_num = '0099'"))
+    writer.close()
+    before = digest(writer.path)
+    for use in (lambda: Writer(writer.path).salt, lambda: Journal(writer.path).runs()):
+        with pytest.raises(JournalTooNewError, match=r"schema 0099.*up to 0001.*pip install"):
+            use()
+    assert digest(writer.path) == before
+
+
+@pytest.mark.parametrize("door", [WriteDoor, ReadDoor])
+def test_an_older_journal_is_migrated_after_a_copy(
+    writer: Writer, make_run: Callable[..., str], future: Path, door: type
+) -> None:
+    run = make_run()
+    writer.close()
+    opened = door(writer.path, migrations=future)
+    with opened.transaction(durable=True) if door is WriteDoor else opened.connect() as connection:
+        found = connection.execute(text("SELECT run_id, colour FROM runs")).all()
+    opened.close()
+    assert [tuple(row) for row in found] == [(run, None)]
+    copy = writer.path.with_name("arkor.db.0001")
+    assert (revision(writer.path), revision(copy)) == ("0002", "0001")
+    assert copy.stat().st_mode & 0o777 == 0o600
+    assert [row.run_id for row in Journal(copy).runs()] == [run]
+
+
+def test_a_migration_that_fails_changes_nothing(
+    writer: Writer, make_run: Callable[..., str], future: Path
+) -> None:
+    make_run()
+    writer.close()
+    last = future / "versions" / "0002_next.py"
+    last.write_text(last.read_text() + "    op.execute('SELECT * FROM nowhere')\n")
+    door = WriteDoor(writer.path, migrations=future)
+    with pytest.raises(JournalError, match="nowhere"):
+        touch(door)
+    assert revision(writer.path) == "0001"
+    assert "things" not in made(writer.path, "table")
+    assert len(Journal(writer.path).runs()) == 1
+
+
+def test_the_newest_migration_is_known_without_importing_alembic(
+    writer: Writer, start: Callable[..., object]
+) -> None:
+    assert writer.salt
+    program = """
+import sys; from pathlib import Path
+from arkor.store.writer import Writer; from arkor.store.journal import Journal
+Writer(Path(sys.argv[1])).salt; Journal(Path(sys.argv[1])).runs()
+print("alembic" in sys.modules)
+"""
+    out, said = start(program, writer.path).communicate(timeout=60)
+    assert (out, said) == ("False\n", "")
+    assert revisions(migrations_folder())[-1] == "0001"
+
+
+def test_the_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "arkor.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE theirs (x)")
+    connection.close()
+    before = digest(path)
+    for use in (lambda: Writer(path).salt, lambda: Journal(path).runs()):
+        with pytest.raises(JournalError, match="no journal of Arkor's"):
+            use()
+    assert digest(path) == before
+
+
+@pytest.mark.parametrize(
+    "damage", [b"not a database at all" * 300, b"SQLite format 3\0" + b"\xff" * 4096]
+)
+def test_a_damaged_file_is_refused_and_left_as_it_is(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "arkor.db"
+    path.write_bytes(damage)
+    for use in (lambda: Writer(path).salt, lambda: Journal(path).runs()):
+        with pytest.raises(JournalCorruptError, match="arkor doctor"):
+            use()
+    assert path.read_bytes() == damage
+
+
+def test_a_damaged_page_is_found_when_it_is_read(
+    writer: Writer, make_run: Callable[..., str]
+) -> None:
+    run = make_run()
+    writer.append(run, [Entry("stream", "x", "y" * 500)] * 200, epoch=1, durable=True)
+    writer.close()
+    with writer.path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        for page in range(20, size // 4096):
+            file.seek(page * 4096)
+            file.write(b"\xff" * 64)
+    with pytest.raises(JournalCorruptError):
+        list(Journal(writer.path).records(run))
+
+
+def test_a_file_that_was_removed_takes_no_more_writes(
+    writer: Writer, make_run: Callable[..., str]
+) -> None:
+    run = make_run()
+    for suffix in ("", "-wal", "-shm"):
+        writer.path.with_name(f"arkor.db{suffix}").unlink()
+    with pytest.raises(JournalError, match="removed or replaced"):
+        writer.append(run, [EVENT], epoch=1, durable=True)
+    assert make_run()
+
+
+def test_a_forked_child_has_connections_of_its_own(
+    writer: Writer, make_run: Callable[..., str]
+) -> None:
+    run = make_run()
+    journal = Journal(writer.path)
+    assert journal.runs()
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                for _ in range(25):
+                    writer.append(run, [EVENT], epoch=1, durable=True)
+                    journal.tail(run)
+                code = 0
+            finally:
+                os._exit(code)
+        children.append(child)
+    for _ in range(25):
+        writer.append(run, [EVENT], epoch=1, durable=True)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
+    assert [record.seq for record in journal.records(run)] == list(range(1, 127))
+
+
+def test_a_child_may_be_forked_while_other_threads_read_and_write(
+    writer: Writer, make_run: Callable[..., str]
+) -> None:
+    run = make_run()
+    journal = Journal(writer.path)
+    enough = threading.Event()
+
+    def write() -> None:
+        while not enough.is_set():
+            with writer.transaction(durable=False) as tx:
+                tx.append(run, [EVENT], epoch=1)
+                assert journal.tail(run) is not None
+
+    def read() -> None:
+        while not enough.is_set():
+            for _ in journal.records(run):
+                pass
+
+    threads = [threading.Thread(target=write), threading.Thread(target=read)]
+    for thread in threads:
+        thread.start()
+    codes = []
+    for _ in range(10):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                writer.append(run, [EVENT], epoch=1, durable=True)
+                assert len(list(journal.records(run))) >= 2
+                code = 0
+            finally:
+                os._exit(code)
+        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    enough.set()
+    for thread in threads:
+        thread.join()
+    assert codes == [0] * 10
+    seqs = [record.seq for record in journal.records(run)]
+    assert seqs == list(range(1, len(seqs) + 1))
+    assert len(seqs) > 10
+
+
+def test_who_holds_the_lock_is_named(writer: Writer, start: Callable[..., object]) -> None:
+    program = """
+import sys; from pathlib import Path
+from arkor.store.writer import Writer
+with Writer(Path(sys.argv[1])).transaction(durable=True):
+    print("in", flush=True); sys.stdin.read()
+"""
+    assert writer.salt
+    child = start(program, writer.path)
+    with child:
+        assert child.stdout.readline() == "in\n"
+        door = WriteDoor(writer.path, timeout=0.05)
+        with pytest.raises(JournalError, match=f"locked by process {child.pid} on .* for 0.05 s"):
+            touch(door)
+        assert Journal(writer.path).runs() == []
+        child.kill()
+    touch(door)
+    door.close()
+
+
+def test_a_network_filesystem_is_noticed(writer: Writer, tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    place = str(writer.path.parent).replace(" ", "\\040")
+    mounts.write_text(
+        "22 1 8:1 / / rw shared:1 - ext4 /dev/sda rw\n"
+        f"30 22 0:40 / {place} rw shared:2 - nfs4 server:/home rw\n"
+    )
+    door = WriteDoor(writer.path, mounts=mounts)
+    with pytest.warns(UserWarning, match=r"nfs4.*ARKOR_HOME"):
+        touch(door)
+    with door.transaction(durable=True) as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "delete"
+        for statement in (
+            "UPDATE meta SET value = 'elsewhere' WHERE key = 'host'",
+            "INSERT INTO runs VALUES (1, 'R', 'n', NULL, '', '', '', '', NULL, '', 'running', 0)",
+            "INSERT INTO leases VALUES (1, 1, 'active', 'elsewhere', '', '', 1, '', 0, 9e9)",
+        ):
+            connection.execute(text(statement))
+    door.close()
+    with pytest.raises(JournalError, match="in use by host elsewhere"):
+        touch(door)
