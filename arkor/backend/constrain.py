@@ -40,7 +40,7 @@ def constraint_of(
 
 
 def for_schema(
-    schema: Mapping[str, Any] | bool,
+    schema: Mapping[str, Any],
     *,
     strict: bool = False,
     spaces: bool = False,
@@ -84,7 +84,7 @@ def _of_response_format(value: object) -> Constraint | None:
             return for_schema({"type": "object"})
         case {
             "type": "json_schema",
-            "json_schema": {"schema": (dict() | bool()) as schema, **rest},
+            "json_schema": {"schema": dict() as schema, **rest},
         }:
             return for_schema(schema, strict=rest.get("strict") is True)
         case {"type": "json_schema"}:
@@ -105,7 +105,7 @@ def _of_structured_outputs(value: object) -> Constraint | None:
             f"`structuredOutputs` takes exactly one of {', '.join(_KINDS)}, not {len(given)}"
         )
     match given[0], value[given[0]]:
-        case "json", (dict() | bool()) as schema:
+        case "json", dict() as schema:
             return _json(schema, value)
         case "json_object", True:
             return _json({"type": "object"}, value)
@@ -125,7 +125,7 @@ def _of_structured_outputs(value: object) -> Constraint | None:
     raise _refusal(f"`structuredOutputs.{given[0]}` must be {wanted}")
 
 
-def _json(schema: dict[str, Any] | bool, knobs: Mapping[str, Any]) -> Constraint:
+def _json(schema: dict[str, Any], knobs: Mapping[str, Any]) -> Constraint:
     closed = knobs.get("disable_additional_properties") is True
     return for_schema(
         _closed(schema) if closed else schema,

@@ -17,7 +17,7 @@ from transformers import GenerationConfig
 from arkor.backend.answer import AnswerText
 from arkor.backend.constrain import Constraint
 from arkor.backend.conversation import readable
-from arkor.backend.model import find_model, first_sentence, load_model, load_tokenizer, use_cores
+from arkor.backend.model import find_model, in_brief, load_model, load_tokenizer, use_cores
 from arkor.backend.question import Question
 from arkor.backend.steering import Enough, Steered
 from arkor.errors import CloudApiError, ConfigError
@@ -99,12 +99,7 @@ class _Base:
 
     @classmethod
     def load(cls, found: str, model_id: str) -> "_Base":
-        try:
-            tokenizer = load_tokenizer(found)
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"model {model_id!r} cannot be loaded: {first_sentence(error)}", field="model"
-            ) from error
+        tokenizer = load_tokenizer(found, model_id=model_id)
         model = load_model(found, model_id=model_id).eval()
         return cls(model, tokenizer)
 
@@ -144,7 +139,7 @@ class _Base:
             # A template is the model's own program, and says no with any exception.
             raise CloudApiError(
                 400,
-                f"the model's chat template refuses these messages: {first_sentence(error)}",
+                f"the model's chat template refuses these messages: {in_brief(error)}",
                 code="invalid_request",
             ) from error
         return prompt.to(self.model.device)
@@ -197,7 +192,7 @@ class _Base:
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise CloudApiError(
                 422,
-                f"the adapter {adapter.name} cannot be used: {first_sentence(error)}",
+                f"the adapter {adapter.name} cannot be used: {in_brief(error)}",
                 code="bad_adapter",
             ) from error
         self.model.set_adapter(name)

@@ -14,7 +14,7 @@ __all__ = [
     "SMALL_MODEL",
     "TINY",
     "find_model",
-    "first_sentence",
+    "in_brief",
     "is_local",
     "load_model",
     "load_tokenizer",
@@ -69,11 +69,17 @@ def is_local(found: str) -> bool:
     return Path(found).is_absolute()
 
 
-def load_tokenizer(found: str) -> Any:
-    """The tokenizer at a folder or hub name, with a padding token and a chat template."""
+def load_tokenizer(found: str, *, model_id: str) -> Any:
+    """The tokenizer at a folder or hub name, with a padding token and a chat template.
+
+    Raises `ConfigError` if there is none.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(found)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(found)
+    except (OSError, ValueError) as error:
+        raise _unloadable(model_id, error) from error
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if not tokenizer.chat_template:
@@ -95,9 +101,7 @@ def load_model(found: str, *, model_id: str, four_bit: bool = False) -> Any:
     try:
         model = AutoModelForCausalLM.from_pretrained(found, **options)
     except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"model {model_id!r} cannot be loaded: {first_sentence(error)}", field="model"
-        ) from error
+        raise _unloadable(model_id, error) from error
     if four_bit:
         return model
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -113,10 +117,14 @@ def use_cores(model: Any) -> None:
         torch.set_num_threads(1)
 
 
-def first_sentence(error: BaseException) -> str:
-    """An exception's text up to its first line break, at most 300 characters, or its type."""
-    text = str(error).strip()
-    return text.splitlines()[0][:300].rstrip(" .:") if text else type(error).__name__
+def in_brief(error: BaseException) -> str:
+    """An exception's text on one line, at most 300 characters, or its type."""
+    text = " ".join(str(error).split())
+    return text[:300].rstrip(" .:") or type(error).__name__
+
+
+def _unloadable(model_id: str, error: Exception) -> ConfigError:
+    return ConfigError(f"model {model_id!r} cannot be loaded: {in_brief(error)}", field="model")
 
 
 def _whole(path: Path, model_id: str) -> str:

@@ -29,6 +29,7 @@ class Steered(LogitsProcessor):  # type: ignore[misc]  # transformers is untyped
         self._begun = False
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The scores of the next token, those that leave the grammar at minus infinity."""
         if self._begun:
             self._matcher.consume_token(int(input_ids[0, -1]))
         self._begun = True
@@ -52,5 +53,6 @@ class Enough(StoppingCriteria):  # type: ignore[misc]  # transformers is untyped
         self._cancelled = cancelled
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        """Whether each row, of which there is one, ends here."""
         enough = self._text.stopped or self._cancelled.is_set()
         return torch.full((input_ids.shape[0],), enough, device=input_ids.device)

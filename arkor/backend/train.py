@@ -25,7 +25,7 @@ from arkor.backend.channel import Channel, exit_with_parent
 from arkor.backend.checkpoints import checkpoint_saved, complete_checkpoints, drop_incomplete
 from arkor.backend.dataset import load_rows
 from arkor.backend.eventlog import EventLog
-from arkor.backend.model import find_model, first_sentence, is_local
+from arkor.backend.model import find_model, in_brief, is_local
 from arkor.backend.options import Options
 from arkor.backend.rows import detect, lessons
 from arkor.errors import ArkorError, ConfigError
@@ -137,7 +137,7 @@ def _sentence(error: Exception) -> str:
             return f"the disk is full ({error.filename or 'while saving'}); free some space"
     if type(error).__name__ == "OutOfMemoryError":
         return "the GPU's memory is too small for this job; give a smaller batchSize or maxLength"
-    return f"{type(error).__name__}: {first_sentence(error)}"
+    return f"{type(error).__name__}: {in_brief(error)}"
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def _build(
     send: Send,
     stop: threading.Event,
 ) -> tuple[Any, "Reporter"]:
-    tokenizer = load_tokenizer(found)
+    tokenizer = load_tokenizer(found, model_id=options.model)
     model = load_model(found, model_id=options.model, four_bit=options.four_bit)
     use_cores(model)
     longest = min(options.max_length, getattr(model.config, "max_position_embeddings", 1 << 30))
