@@ -63,20 +63,21 @@ class Following:
             raise error
         name = type(error).__name__
         note(f"error: a callback raised {name}: {error} ({_place(error)})")
-        note(self._fate())
+        note(self._fate(raised=True))
         return Exit.CALLBACK
 
-    def _fate(self) -> str:
-        """What has become of the run, and what can be done about it."""
+    def _fate(self, *, raised: bool = False) -> str:
+        """What has become of the run, and what can be done; `raised` if a callback did."""
         job, run_id = self.trainer.job, self.trainer.run_id
         again = "the same command without --new" if self.new else "the same command again"
         if job is None:
             return f"the backend has not accepted the run yet; {again} goes on with it"
+        if job.terminal and raised:
+            # A broken callback must not keep the next training from being submitted.
+            owed = f"stays in the journal (`arkor show {run_id}`)"
+            return f"job {job.id} has ended: {job.status}; what its callbacks are owed {owed}"
         if job.terminal:
-            return (
-                f"job {job.id} has ended: {job.status}; what its callbacks are still owed stays "
-                f"in the journal (`arkor show {run_id}`)"
-            )
+            return f"job {job.id} has ended: {job.status}; {again} makes the calls still owed"
         return (
             f"job {job.id} goes on at the backend and may use its GPU; {again} follows it to its "
             f"end, `arkor cancel {run_id}` stops it"

@@ -235,6 +235,24 @@ def test_a_signal_ends_the_waiting_and_not_the_run(
         ], done.stderr
 
 
+def test_a_second_signal_cuts_a_blocking_callback_short(
+    followed: Callable[..., Any], project: Path
+) -> None:
+    before = "import time\ndef block(ctx):\n    print('blocking', flush=True)\n    time.sleep(60)"
+    write_entry(project, 'callbacks={"on_log": block}', before)
+    with ScriptedBackend([STARTED, LOG, COMPLETED]) as backend:
+        process = followed(backend)
+        assert [process.stdout.readline() for _ in range(2)][1] == "blocking\n"
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)  # the callback is given time to finish
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "the same command again" in err
+    assert "Traceback" not in err
+
+
 def test_cancel_stops_a_run_that_another_process_follows(
     arkor: Arkor, followed: Callable[..., Any]
 ) -> None:
