@@ -70,9 +70,18 @@ class _Door:
     def _on_disk(self) -> tuple[int, int] | None:
         try:
             found = os.stat(self.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise self._unusable(error) from error
         return found.st_dev, found.st_ino
+
+    def _unusable(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"the journal {self.path} cannot be used: {error.strerror}; see that its folder can "
+            "be read and written by you, or set ARKOR_HOME to another",
+            path=self.path,
+        )
 
 
 class WriteDoor(_Door):
@@ -201,12 +210,6 @@ class WriteDoor(_Door):
                 "put it back, or start again with what is there now",
                 path=self.path,
             )
-
-    def _unusable(self, error: OSError) -> JournalError:
-        return JournalError(
-            f"the journal {self.path} cannot be used: {error.strerror} ({error.filename})",
-            path=self.path,
-        )
 
 
 class ReadDoor(_Door):

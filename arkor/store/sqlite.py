@@ -7,11 +7,13 @@ checkpoints as it closes: then there are no two.
 """
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, cast
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event
@@ -49,8 +51,37 @@ def open_writing(path: Path) -> Connection:
 
 
 def open_reading(path: Path) -> Connection:
-    """A connection that only reads, beside any writer."""
-    return _engine(lambda: _connect(path, "ro")).connect()
+    """A connection that only reads, beside any writer.
+
+    Where nothing can be written, SQLite cannot make the index of a write-ahead log, so there a
+    private copy is read.
+    """
+    connection = _engine(lambda: _connect(path, "ro")).connect()
+    try:
+        _driver(connection).execute("SELECT 1 FROM sqlite_master")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        unopened = error.sqlite_errorcode & 0xFF in (
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_READONLY,
+        )
+        if not unopened or os.access(path.parent, os.W_OK) or not os.access(path, os.R_OK):
+            raise
+        return _open_copy(path)
+    return connection
+
+
+def _open_copy(path: Path) -> Connection:
+    with TemporaryDirectory(prefix="arkor-") as folder:
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists():
+            shutil.copyfile(log, copy.with_name(log.name))
+        connection = _engine(lambda: _connect(copy, "rw")).connect()
+        # This opens all the files, which then live as long as the connection.
+        _driver(connection).execute("SELECT 1 FROM sqlite_master")
+        return connection
 
 
 def open_empty() -> Connection:
