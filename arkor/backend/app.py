@@ -35,6 +35,10 @@ class Backend:
         """End the open event streams: the server is about to stop."""
         self.service.bell.close()
 
+    def hurry(self) -> None:
+        """Wait no longer for jobs that save; they go on from their last checkpoint some day."""
+        self.service.queue.kill()
+
 
 def create_backend(path: Path, *, token: str, options: BackendOptions | None = None) -> Backend:
     """The backend whose folder is `path`, for those who have the token.

@@ -53,6 +53,11 @@ class JobQueue:
             self._jobs.mark_cancelled(job.id)
             forget_token(self._folder, job)
 
+    def kill(self) -> None:
+        """Wait no longer for the training processes that are saving."""
+        for training in self._active.values():
+            training.kill()
+
     async def close(self) -> None:
         """Have all training processes save and end. Their jobs go on at the next start."""
         self._closing = True

@@ -280,7 +280,10 @@ def new_job_id() -> str:
 
 
 def _engine(path: Path) -> sa.Engine:
-    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.StaticPool)
+    # Nobody else writes here, so there is no use in waiting long, and everybody waits meanwhile.
+    engine = sa.create_engine(
+        f"sqlite:///{path}", poolclass=sa.StaticPool, connect_args={"timeout": 0.5}
+    )
 
     @sa.event.listens_for(engine, "connect")
     def configure(connection: Any, record: object) -> None:

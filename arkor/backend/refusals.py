@@ -3,7 +3,8 @@
 import errno
 import json
 import logging
-from typing import Any, Final
+import math
+from typing import Any, Final, Never
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -35,7 +36,10 @@ async def read_json(request: Request) -> dict[str, Any]:
         if len(body) > LONGEST_BODY:
             raise Refusal(413, f"the body is longer than {LONGEST_BODY} bytes")
     try:
-        value = json.loads(body, parse_constant=_refuse)
+        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
+        if b"\\u" in body:
+            # Half of a surrogate pair is a string in JSON, but no text that can be stored.
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise Refusal(400, f"the body is not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -43,8 +47,13 @@ async def read_json(request: Request) -> dict[str, Any]:
     return value
 
 
-def _refuse(constant: str) -> None:
+def _refuse(constant: str) -> Never:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -35,6 +35,8 @@ HANG_UP_TIME: Final = 1
 def serve(home: Path, *, port: int = 0, options: BackendOptions | None = None) -> int:
     """Serve the store's folder `home` until SIGTERM, SIGINT or SIGHUP; return the exit code.
 
+    Jobs that train save a checkpoint then; another signal stops their processes at once.
+
     With port 0 it is the port of the last time, if that is free, so that clients which wait for
     a killed server find this one. The exit code is 0, or 1 if one is running already. Raises
     `ArkorError` if the port is taken or the folder cannot be used.
@@ -94,6 +96,10 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _stop(self, number: signal.Signals) -> None:
+        if self.should_exit:
+            log.info("stopping now, on another %s", number.name)
+            self._backend.hurry()
+            return
         log.info("stopping on %s; jobs that train save a checkpoint", number.name)
         self.should_exit = True
         self._backend.hang_up()

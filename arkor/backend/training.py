@@ -15,7 +15,7 @@ __all__ = ["Training"]
 
 log = logging.getLogger("arkor.backend")
 
-RETRY_INTERVAL: Final = 5.0
+RETRY_INTERVAL: Final = 2.0
 """Seconds between two tries to store an event; the training process waits meanwhile."""
 
 T = TypeVar("T")
@@ -50,6 +50,11 @@ class Training:
         """Have the process save and end; the job goes on when the server is back."""
         self._stopping = True
         self._end_worker()
+
+    def kill(self) -> None:
+        """End the process without its saving anything more."""
+        if self._worker is not None:
+            self._worker.kill()
 
     async def run(self) -> None:
         """Train until the process has ended, and with it, mostly, the job."""

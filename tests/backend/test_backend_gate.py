@@ -88,7 +88,20 @@ def test_what_is_not_there_is_json_too(server) -> None:
     assert "GET" in answer.headers["Allow"]
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'"x"', b"\xff", b'{"name": NaN}', b"[" * 9999])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"x"',
+        b"\xff",
+        b'{"name": NaN}',
+        b'[{"a": 1e999}]',
+        b'{"name": "\\ud800"}',
+        b"[" * 9999,
+    ],
+)
 def test_a_body_that_is_no_json_object_is_refused(server, body) -> None:
     for path in ("/v1/projects", "/v1/jobs", "/v1/inference/chat"):
         answer = server.http.post(path, content=body)

@@ -108,6 +108,18 @@ def test_signals_end_it_in_good_order(start, number) -> None:
     assert status(server.home) is None
 
 
+def test_a_second_signal_hurries_it(start) -> None:
+    server = start(grace=600)
+    job_id = server.submit(steps=1, gate="/nowhere", deaf=True)
+    server.wait_for(job_id, type="training.started")
+    server.process.terminate()
+    log = server.home / "backend" / "backend.log"
+    until(lambda: "stopping on SIGTERM" in log.read_text(), "not stopping")
+    server.process.terminate()
+    assert server.process.wait(10) == 0
+    assert not alive(server.pids(job_id)[0])
+
+
 def test_files_are_for_their_owner_alone(start) -> None:
     server = start()
     server.finished(server.submit(steps=2))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 
 import pytest
 from serving import alive, until
@@ -90,3 +91,21 @@ def test_a_training_process_that_cannot_be_started(start) -> None:
     job = server.finished(server.submit())
     assert job["status"] == "failed"
     assert "/no/such/program" in job["error"]
+
+
+def test_an_event_that_cannot_be_stored_is_stored_later(server, tmp_path) -> None:
+    gate = tmp_path / "gate"
+    job_id = server.submit(steps=4, gate=str(gate))
+    server.wait_for(job_id, type="training.started")
+    database = sqlite3.connect(server.home / "backend" / "backend.db", isolation_level=None)
+    database.execute("BEGIN IMMEDIATE")
+    gate.write_text("4")
+    log = server.home / "backend" / "backend.log"
+    until(lambda: f"job {job_id} waits" in log.read_text(), "it does not wait")
+    refused = server.http.post("/v1/projects", json={"name": "x", "slug": "x"})
+    assert refused.status_code == 503
+    assert "backend.db" in refused.json()["error"]
+    database.execute("ROLLBACK")
+    database.close()
+    assert server.finished(job_id)["status"] == "completed"
+    assert len([event for event in server.events(job_id) if event.name == "training.log"]) == 6
