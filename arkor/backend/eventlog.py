@@ -27,6 +27,11 @@ class EventLog:
         self._channel = channel
         self._sent: set[tuple[str, int | None]] = set()
 
+    @property
+    def last_step(self) -> int | None:
+        """The step of the last event that has one."""
+        return max((step for _, step in self._sent if step is not None), default=None)
+
     def completed(self) -> bool:
         """Whether an earlier life came to the run's good end."""
         return any(event["type"] == "training.completed" for event in self._read())

@@ -49,17 +49,18 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if given.watch_stdin:
         exit_with_parent()
+    log = EventLog(given.jobdir / "events.jsonl", channel)
     try:
         with _alone(given.jobdir):
-            _train(given.jobdir, channel, stop)
+            _train(given.jobdir, log, stop)
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
-        channel.send({"type": "training.failed", "error": _sentence(error)})
+        step = {} if log.last_step is None else {"step": log.last_step}
+        channel.send({"type": "training.failed", "error": _sentence(error), **step})
     return 0
 
 
-def _train(jobdir: Path, channel: Channel, stop: threading.Event) -> None:
-    log = EventLog(jobdir / "events.jsonl", channel)
+def _train(jobdir: Path, log: EventLog, stop: threading.Event) -> None:
     if log.completed():
         log.repeat()
         return
@@ -133,8 +134,9 @@ def _sentence(error: Exception) -> str:
                 f"training needs the Python module {error.name}, which is not installed; "
                 "install arkor[backend]"
             )
-        case OSError(errno=errno.ENOSPC):
-            return f"the disk is full ({error.filename or 'while saving'}); free some space"
+    # safetensors has an exception of its own for a failed write.
+    if os.strerror(errno.ENOSPC) in str(error):
+        return "the disk is full; free some space and start the job again"
     if type(error).__name__ == "OutOfMemoryError":
         return "the GPU's memory is too small for this job; give a smaller batchSize or maxLength"
     return f"{type(error).__name__}: {in_brief(error)}"
