@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Final
-
-import httpx
+from urllib.parse import urlsplit
 
 from arkor.backend.folder import Folder, write_private
 from arkor.errors import ArkorError
@@ -20,6 +21,7 @@ from arkor.errors import ArkorError
 __all__ = ["Identity", "ServerInfo", "identity", "only_server", "status", "stop"]
 
 POLL: Final = 0.05
+ANSWER_TIME: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,11 @@ def _described(folder: Folder) -> ServerInfo | None:
         info = ServerInfo(**json.loads(folder.server_file.read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
+    connection = HTTPConnection(urlsplit(info.url).netloc, timeout=ANSWER_TIME)
     try:
-        answer = httpx.get(f"{info.url}/healthz", timeout=5, trust_env=False)
-    except httpx.TransportError:
+        connection.request("GET", "/healthz")
+        return info if connection.getresponse().status == HTTPStatus.OK else None
+    except (OSError, HTTPException):
         return None
-    return info if answer.is_success else None
+    finally:
+        connection.close()

@@ -31,7 +31,12 @@ class Server:
     def __post_init__(self) -> None:
         headers = {"Authorization": f"Bearer {self.token}", "X-Arkor-Client": "arkor/0.1.0"}
         self.http = httpx.Client(
-            base_url=self.url, headers=headers, params=SCOPE, timeout=60, trust_env=False
+            base_url=self.url,
+            headers=headers,
+            params=SCOPE,
+            timeout=60,
+            trust_env=False,
+            verify=False,
         )
 
     def submit(self, key: str | None = None, **config: Any) -> str:

@@ -1,11 +1,19 @@
 """Who gets in: host, client version, token; and that every refusal is JSON."""
 
 import json
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 GOOD = {"X-Arkor-Client": "arkor/0.1.0"}
+
+
+@pytest.fixture(scope="module")
+def stranger(server) -> Iterator[httpx.Client]:
+    """A client that brings nothing."""
+    with httpx.Client(base_url=server.url, trust_env=False) as client:
+        yield client
 
 
 @pytest.mark.parametrize(
@@ -23,16 +31,16 @@ GOOD = {"X-Arkor-Client": "arkor/0.1.0"}
     ],
 )
 @pytest.mark.parametrize("token", [None, "Bearer", "Bearer wrong", "Basic x", "Bearer \xe4"])
-def test_without_the_token_nothing_is_answered(server, method, path, token) -> None:
+def test_without_the_token_nothing_is_answered(server, stranger, method, path, token) -> None:
     headers = GOOD if token is None else GOOD | {"Authorization": token.encode("latin-1")}
-    answer = httpx.request(method, server.url + path, headers=headers, trust_env=False)
+    answer = stranger.request(method, path, headers=headers)
     assert answer.status_code == 401
     assert "server.json" in answer.json()["error"]
     assert server.token not in answer.text
 
 
-def test_health_needs_nothing(server) -> None:
-    answer = httpx.get(f"{server.url}/healthz", trust_env=False)
+def test_health_needs_nothing(stranger) -> None:
+    answer = stranger.get("/healthz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
@@ -60,11 +68,11 @@ def test_a_loopback_host_is_welcome(server, host) -> None:
         ("curl/8.0.0", "malformed"),
     ],
 )
-def test_a_client_must_say_its_version(server, client, reason) -> None:
+def test_a_client_must_say_its_version(server, stranger, client, reason) -> None:
     headers = {"Authorization": f"Bearer {server.token}"}
     if client is not None:
         headers["X-Arkor-Client"] = client
-    answer = httpx.get(f"{server.url}/v1/me", headers=headers, trust_env=False)
+    answer = stranger.get("/v1/me", headers=headers)
     assert answer.status_code == 426
     assert answer.json() == {
         "error": "sdk_version_unsupported",
