@@ -53,11 +53,11 @@ def event_of(record: Record, state: RunState) -> Event | None:
 
 def calls_of(record: Record, state: RunState) -> tuple[str, ...]:
     """The callbacks a record is given to, in order. `state` is that after the record."""
-    if record.type == Reconciled.TYPE:
-        ends_here = state.terminal_seq == record.seq
-        return (_BY_STATUS[state.status],) if ends_here else ()
     event = event_of(record, state)
-    if event is None or isinstance(event, Malformed):
+    if event is None:
+        ends_here = record.type == Reconciled.TYPE and state.terminal_seq == record.seq
+        return (_BY_STATUS[state.status],) if ends_here else ()
+    if isinstance(event, Malformed):
         return ()
     typed = _BY_EVENT.get(type(event))
     return (typed, "on_event") if typed else ("on_event",)
@@ -68,6 +68,6 @@ def owed(record: Record, state: RunState, consumer: Consumer) -> tuple[str, ...]
     if record.seq <= consumer.cursor:
         return ()
     calls = calls_of(record, state)
-    if consumer.partial and consumer.partial[0] == record.seq:
+    if consumer.partial and consumer.partial[0] == record.seq and consumer.partial[1] in calls:
         return calls[calls.index(consumer.partial[1]) + 1 :]
     return calls

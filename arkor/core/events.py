@@ -5,6 +5,7 @@ release does not know survives in the log. Types are an open set: an unknown one
 """
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Never
 
@@ -172,21 +173,27 @@ def _failed(payload: dict[str, Any]) -> TrainingFailed:
     error = payload.get("error")
     if not isinstance(error, str):
         raise _MissingError("`error` must be a string")
-    step = _step(payload) if payload.get("step") is not None else None
+    step = _whole(payload.get("step"))
     return TrainingFailed(_text(payload.get("timestamp")), error, step)
 
 
 def _step(payload: dict[str, Any]) -> int:
-    step = _number(payload.get("step"))
-    if step is None or step != step // 1:
+    step = _whole(payload.get("step"))
+    if step is None:
         raise _MissingError("`step` must be a whole number")
-    return int(step)
+    return step
+
+
+def _whole(value: object) -> int | None:
+    number = _number(value)
+    return int(number) if number is not None and number == number // 1 else None
 
 
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value
+    # JSON has no infinity, but 1e309 is JSON, and reads as one.
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _text(value: object) -> str | None:

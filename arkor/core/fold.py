@@ -28,6 +28,7 @@ from arkor.core.notes import (
     Note,
     Reconciled,
     Resumed,
+    StepCompleted,
     SubmitRefused,
     SubmitRequested,
     Submitted,
@@ -35,6 +36,7 @@ from arkor.core.notes import (
 )
 from arkor.core.record import Record
 from arkor.core.wire import Job, parse_job
+from arkor.errors import ProtocolError
 
 __all__ = ["INITIAL", "Consumer", "RunState", "fold", "fold_all", "number_of", "receive"]
 
@@ -93,6 +95,7 @@ class RunState:
     counts: Mapping[str, int] = field(default_factory=dict)
     terminal_seq: int | None = None
     cancel_requested: bool = False
+    has_steps: bool = False
     wish: SubmitRequested | Attached | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
@@ -206,17 +209,21 @@ def _note(state: RunState, record: Record, note: Note) -> RunState:
             state = replace(state, name=note.name, config=note.config, wish=note)
             return _owned(state, note.consumers, note.provenance)
         case Attached():
-            state = _accepted(replace(state, config=note.job["config"], wish=note), note.job)
+            state = _accepted(replace(state, wish=note), note.job)
+            state = replace(state, config=state.job.config if state.job else {})
             return _owned(state, note.consumers, note.provenance)
         case Submitted(job):
             return _accepted(state, job)
         case SubmitRefused():
             return replace(state, status="refused", named=(), terminal_seq=record.seq)
         case Resumed():
-            state = _owned(state, note.consumers, note.provenance)
-            return state if note.clean else _doubt(state)
+            # A consumer that is new to the run had no call under way.
+            state = state if note.clean else _doubt(state)
+            return _owned(state, note.consumers, note.provenance)
         case CallbackCompleted() | CallbackFailed():
             return _receipt(state, note)
+        case StepCompleted():
+            return replace(state, has_steps=True)
         case CancelRequested():
             return replace(state, cancel_requested=True)
         case Reconciled(job):
@@ -230,7 +237,12 @@ def _owned(state: RunState, consumers: Iterable[str], provenance: Mapping[str, A
 
 
 def _accepted(state: RunState, value: Mapping[str, Any]) -> RunState:
-    job = parse_job(dict(value))
+    try:
+        job = parse_job(value)
+    except ProtocolError:
+        # The client reads a job before it is noted. A log that somebody altered is for `verify`
+        # to report; its fold stays total.
+        return state
     return replace(state, name=job.name, job=job, status=job.status)
 
 
@@ -261,6 +273,6 @@ def receive(consumer: Consumer, note: CallbackCompleted | CallbackFailed) -> Con
             # An attempt counts from 1, and one that was perhaps under way counts as well.
             return replace(consumer, failures=attempt, doubtful=False)
         case CallbackCompleted(done=True):
-            return Consumer(consumer.name, cursor=note.record)
+            return Consumer(consumer.name, cursor=max(consumer.cursor, note.record))
         case _:
             return Consumer(consumer.name, consumer.cursor, (note.record, note.callback or ""))

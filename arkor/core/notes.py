@@ -8,7 +8,8 @@ defaults, so any release reads any log.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Final
+from types import NoneType
+from typing import Any, ClassVar, Final, get_type_hints
 
 from arkor.core.record import Entry, Record
 
@@ -21,6 +22,7 @@ __all__ = [
     "Note",
     "Reconciled",
     "Resumed",
+    "StepCompleted",
     "StreamClosed",
     "StreamConflict",
     "StreamGap",
@@ -186,6 +188,25 @@ class CallbackFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class StepCompleted:
+    """A memoised side effect of a call: what it was, and the JSON it came to.
+
+    `arguments` is a digest of what it was given. A step belongs to one call (`consumer`,
+    `record`, `callback`) and has its place among that call's steps by its order in the log.
+    """
+
+    TYPE: ClassVar = "arkor.step.completed"
+
+    consumer: str
+    record: int
+    callback: str
+    kind: str
+    key: str
+    arguments: str
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
 class CancelRequested:
     """The backend was asked to stop the run."""
 
@@ -226,13 +247,27 @@ Note = (
     | StreamOversize
     | CallbackCompleted
     | CallbackFailed
+    | StepCompleted
     | CancelRequested
     | Aborted
     | Reconciled
 )
 
 _NOTES: Final[Mapping[str, Any]] = {note.TYPE: note for note in Note.__args__}
-_FIELDS: Final = {note: frozenset(field.name for field in fields(note)) for note in _NOTES.values()}
+_FIELDS: Final[Mapping[Any, Mapping[str, Any]]] = {
+    note: {each.name: get_type_hints(note)[each.name] for each in fields(note)}
+    for note in _NOTES.values()
+}
+_KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
+    str: (str,),
+    int: (int,),
+    bool: (bool,),
+    float: (float, int),
+    str | None: (str, NoneType),
+    int | None: (int, NoneType),
+    Mapping[str, Any]: (dict,),
+}
+"""What JSON makes of a field's type, exactly: `True` is no number."""
 
 
 def entry_of(note: Note, *, sse_id: str | None = None) -> Entry:
@@ -242,11 +277,40 @@ def entry_of(note: Note, *, sse_id: str | None = None) -> Entry:
 
 
 def read_note(record: Record) -> Note | None:
-    """The note in a local record, or `None` for a type this release does not know."""
+    """The note in a local record. Never raises.
+
+    `None` for a type this release does not know, and for data that is no note of its type.
+    """
     kind = _NOTES.get(record.type) if record.source == "local" else None
-    if kind is None:
+    given = _object(record.data) if kind else None
+    if kind is None or given is None:
         return None
-    known = _FIELDS[kind]
-    given = json.loads(record.data)
-    note: Note = kind(**{name: value for name, value in given.items() if name in known})
+    try:
+        values = {
+            name: _read(given[name], expected)
+            for name, expected in _FIELDS[kind].items()
+            if name in given
+        }
+        note: Note = kind(**values)
+    except TypeError:  # a field is missing, or of another type
+        return None
     return note
+
+
+def _object(data: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _read(value: Any, expected: Any) -> Any:
+    if expected is Any:
+        return value
+    if expected == tuple[str, ...]:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    elif type(value) in _KINDS[expected]:
+        return value
+    raise TypeError(f"{type(value).__name__} where {expected} belongs")

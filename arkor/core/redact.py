@@ -18,13 +18,19 @@ def mask(secret: str, salt: bytes) -> str:
 
 def redact(text: str, secrets: Iterable[str], salt: bytes) -> str:
     """Replace each known secret of 16 characters or more, as it is or as JSON spells it."""
-    for secret in secrets:
+    # The longest first: of two secrets of which one begins the other, no rest may stay.
+    for secret in sorted(secrets, key=lambda each: (-len(each), each)):
         if len(secret) < SHORTEST_SECRET:
-            continue
-        for form in {secret, json.dumps(secret)[1:-1], secret.replace("/", "\\/")}:
+            break
+        for form in _forms(secret):
             if form in text:
                 text = text.replace(form, mask(secret, salt))
     return text
+
+
+def _forms(secret: str) -> set[str]:
+    ascii_only, plain = (json.dumps(secret, ensure_ascii=each)[1:-1] for each in (True, False))
+    return {secret, ascii_only, plain, plain.replace("/", "\\/")}
 
 
 def without_token(config: Mapping[str, Any], salt: bytes) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class BlobDataset:
 
     def __post_init__(self) -> None:
         _text("dataset.url", self.url)
-        _text("dataset.token", self.token, optional=True)
+        _text("dataset.token", self.token, optional=True, shown=False)
         if not self.url.lower().startswith("https://"):
             raise ConfigError("dataset.url must be an https:// address", field="dataset.url")
 
@@ -77,7 +77,8 @@ class FileDataset:
     path: str | _FilePath
 
     def __post_init__(self) -> None:
-        _text("dataset.path", self.name)
+        path = self.path
+        _text("dataset.path", path.__fspath__() if hasattr(path, "__fspath__") else path)
 
     @property
     def name(self) -> str:
@@ -103,8 +104,8 @@ class LoraConfig:
     load_in_4bit: bool | None = None
 
     def __post_init__(self) -> None:
-        _whole("lora.r", self.r)
-        _number("lora.alpha", self.alpha, above=0)
+        _whole("lora.r", self.r, optional=False)
+        _number("lora.alpha", self.alpha, above=0, optional=False)
         _whole("lora.max_length", self.max_length)
         _flag("lora.load_in_4bit", self.load_in_4bit)
 
@@ -213,13 +214,14 @@ def to_dataset(value: Dataset | Mapping[str, Any]) -> Dataset:
             f"dataset must be a dataset or a dict with a `type`, not {type(value).__name__}",
             field="dataset",
         )
-    kind = _DATASETS.get(value.get("type", ""))
+    given = value.get("type")
+    kind = _DATASETS.get(given) if isinstance(given, str) else None
     if kind is None:
         raise ConfigError(
-            f"dataset.type must be one of {', '.join(_DATASETS)}, not {value.get('type')!r}",
+            f"dataset.type must be one of {', '.join(_DATASETS)}, not {given!r}",
             field="dataset.type",
         )
-    rest = {key: given for key, given in value.items() if key != "type"}
+    rest = {key: item for key, item in value.items() if key != "type"}
     built: Dataset = _build("dataset", kind, rest)
     return built
 
@@ -260,15 +262,28 @@ def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _text(name: str, value: object, *, optional: bool = False) -> None:
+def _text(name: str, value: object, *, optional: bool = False, shown: bool = True) -> None:
     if optional and value is None:
         return
     if not isinstance(value, str) or not value.strip():
-        raise ConfigError(f"{name} must be a text that is not empty, not {value!r}", field=name)
+        what = repr(value) if shown else type(value).__name__
+        raise ConfigError(f"{name} must be a text that is not empty, not {what}", field=name)
+    if not _is_unicode(value):
+        what = f": {value!r}" if shown else ""
+        raise ConfigError(f"{name} holds what is no Unicode text{what}", field=name)
 
 
-def _whole(name: str, value: object) -> None:
-    if value is None:
+def _is_unicode(text: str) -> bool:
+    # A lone surrogate, such as Python makes of a file name's stray bytes, has no UTF-8 form.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _whole(name: str, value: object, *, optional: bool = True) -> None:
+    if optional and value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigError(f"{name} must be a whole number of at least 1, not {value!r}", field=name)
@@ -281,15 +296,16 @@ def _number(
     above: float | None = None,
     at_least: float | None = None,
     strict: bool = True,
+    optional: bool = True,
 ) -> None:
-    if value is None:
+    if optional and value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         if strict:
             raise ConfigError(f"{name} must be a number, not {value!r}", field=name)
         return
     low = (above is not None and value <= above) or (at_least is not None and value < at_least)
-    if low or not math.isfinite(value):
+    if low or (isinstance(value, float) and not math.isfinite(value)):
         bound = f"above {above}" if above is not None else f"of at least {at_least}"
         raise ConfigError(f"{name} must be a finite number {bound}, not {value!r}", field=name)
 
@@ -301,8 +317,8 @@ def _flag(name: str, value: object) -> None:
 
 def _json(name: str, value: object) -> None:
     try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
             f"{name} must be something JSON can carry: {error}", field=name
         ) from error

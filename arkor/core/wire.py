@@ -4,6 +4,7 @@ JSON on the wire is camelCase. Parsing is loose: a field nobody knows is kept in
 unknown status is a status, and only a missing required field is a `ProtocolError`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -13,6 +14,8 @@ from arkor.errors import ProtocolError
 __all__ = ["TERMINAL_STATUSES", "Adapter", "Job", "Scope", "frame", "parse_job"]
 
 TERMINAL_STATUSES: Final = frozenset({"completed", "failed", "cancelled"})
+
+_LINE_END: Final = re.compile("\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,12 @@ def parse_job(value: object) -> Job:
 
 
 def frame(event: str, data: str, id: str | None = None) -> bytes:
-    """One event in `text/event-stream` form (WHATWG HTML, 9.2.5); `data` may span lines."""
+    """One event in `text/event-stream` form (WHATWG HTML, 9.2.5).
+
+    `data` may span lines; whatever ends them, the reader is given LF, as the form has it.
+    """
     lines = [f"event: {event}"]
     if id is not None:
         lines.append(f"id: {id}")
-    lines.extend(f"data: {line}" for line in data.split("\n"))
+    lines.extend(f"data: {line}" for line in _LINE_END.split(data))
     return ("\n".join(lines) + "\n\n").encode()
