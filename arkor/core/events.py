@@ -33,7 +33,10 @@ class TrainingStarted:
 
 @dataclass(frozen=True, slots=True)
 class TrainingLog:
-    """`training.log`: figures after a step. A figure that was not reported is `None`."""
+    """`training.log`: figures after a step. A figure that was not reported is `None`.
+
+    One may be infinite: JSON's `1e309` reads so, and says that the training has diverged.
+    """
 
     step: int
     loss: float | None = None
@@ -186,14 +189,20 @@ def _step(payload: dict[str, Any]) -> int:
 
 def _whole(value: object) -> int | None:
     number = _number(value)
-    return int(number) if number is not None and number == number // 1 else None
+    # JSON has no infinity, but 1e309 is JSON, and reads as one.
+    if number is None or not math.isfinite(number) or number != number // 1:
+        return None
+    return int(number)
 
 
 def _number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # JSON has no infinity, but 1e309 is JSON, and reads as one.
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    try:
+        float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    return value
 
 
 def _text(value: object) -> str | None:

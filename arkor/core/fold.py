@@ -8,6 +8,7 @@ an index of this.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -193,7 +194,10 @@ def _newest(latest: Mapping[str, float], log: TrainingLog) -> Mapping[str, float
         "epoch": log.epoch,
         "samples_per_second": log.samples_per_second,
     }
-    return {**latest, **{name: value for name, value in figures.items() if value is not None}}
+    finite = {
+        name: value for name, value in figures.items() if value is not None and isfinite(value)
+    }
+    return {**latest, **finite}
 
 
 def _status(state: RunState, status: str, **changes: str) -> RunState:

@@ -1,9 +1,10 @@
 """What a callback is told: one frozen context for each kind of event."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from random import Random
 from typing import Any
 
 from arkor.core.events import (
@@ -14,7 +15,9 @@ from arkor.core.events import (
 from arkor.core.fold import RunState
 from arkor.core.record import Record
 from arkor.core.wire import Adapter, Job
+from arkor.runner.effects import Call
 from arkor.runner.infer import Infer
+from arkor.runner.session import Session
 
 __all__ = [
     "CancelledContext",
@@ -59,6 +62,38 @@ class Context:
     now: datetime
     attempt: int
     replaying: bool
+    _call: Call = field(repr=False, compare=False)
+    _cancel: Callable[[str | None], Awaitable[None]] = field(repr=False, compare=False)
+
+    @property
+    def random(self) -> Random:
+        """Random numbers that are the same in every attempt and replay of this call."""
+        return self._call.random
+
+    def idempotency_key(self, key: str) -> str:
+        """Name an effect for its other side: the same in every attempt of this call."""
+        return self._call.idempotency_key(key)
+
+    async def once(self, key: str, fn: Callable[..., Any], /, *args: Any, **kw: Any) -> Any:
+        """Run `fn(*args, **kw)`, plain or async, once for this record, and recall its result.
+
+        The result must be something JSON can carry; it is durable before this returns, and any
+        later attempt or replay gets it without running `fn`. `key` names the effect within this
+        call. If the process dies between the effect and its record, `fn` runs again: give the
+        other side `idempotency_key(key)`, so that it can tell.
+        """
+        return await self._call.once(key, fn, *args, **kw)
+
+    async def request_cancel(self, reason: str | None = None) -> None:
+        """Ask the backend to stop the run, once; `wait()` goes on to the result `cancelled`.
+
+        A run that has ended meanwhile is left as it is.
+        """
+
+        async def cancel() -> None:
+            await self._cancel(reason)
+
+        await self._call.take(self._call.numbered("cancel", reason), cancel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,9 +155,14 @@ def context_for(
     state: RunState,
     attempt: int,
     replaying: bool,
-    infer: Infer,
+    call: Call,
+    session: Session | None,
+    cancel: Callable[[str | None], Awaitable[None]],
 ) -> Context:
-    """The context of one call. `state` is that after `record`, `event` the record's event."""
+    """The context of one call. `state` is that after `record`, `event` the record's event.
+
+    An offline replay has no `session`.
+    """
     if state.job is None:
         raise ValueError(f"record {record.seq} comes before the run has a job")
     common: dict[str, Any] = {
@@ -131,6 +171,8 @@ def context_for(
         "now": datetime.fromisoformat(record.recorded_at),
         "attempt": attempt,
         "replaying": replaying,
+        "_call": call,
+        "_cancel": cancel,
     }
     match callback, event:
         case "on_log", TrainingLog():
@@ -150,7 +192,7 @@ def context_for(
                 step=step,
                 adapter=adapter,
                 artifacts=artifacts,
-                infer=infer.of(adapter),
+                infer=Infer(adapter, call, session),
             )
         case "on_completed", _:
             return CompletedContext(**common, artifacts=state.artifacts)

@@ -5,22 +5,26 @@ came a moment ago or before the last crash.
 """
 
 import asyncio
+import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from arkor.core.calls import calls_of, event_of, owed
 from arkor.core.fold import INITIAL, Consumer, RunState, fold, receive
-from arkor.core.notes import Aborted, CallbackCompleted, CallbackFailed
+from arkor.core.notes import Aborted, CallbackCompleted, CallbackFailed, StepCompleted
 from arkor.core.record import Record
 from arkor.core.redact import redact
-from arkor.errors import AbortError, JournalError
+from arkor.core.steps import CallId, Step, steps_in
+from arkor.errors import AbortError, CloudApiError, JournalError
 from arkor.runner.abort import AbortSignal
 from arkor.runner.callbacks import BoundCallbacks
 from arkor.runner.contexts import context_for
-from arkor.runner.infer import Infer
+from arkor.runner.effects import Call
+from arkor.runner.engine import on_engine
 from arkor.runner.ingest import Ingest
 from arkor.runner.ownership import OwnedRun
 
@@ -66,10 +70,14 @@ class Delivery:
     signal: AbortSignal | None = None
     state: RunState = INITIAL
     positions: dict[str, Consumer] = field(default_factory=dict)
+    _steps: Mapping[CallId, list[Step]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        run = self.run
         for consumer in self.consumers:
-            self.positions[consumer.name] = self.run.state.consumer(consumer.name)
+            self.positions[consumer.name] = run.state.consumer(consumer.name)
+        if run.state.has_steps:
+            self._steps = steps_in(run.journal.records(run.run_id))
 
     async def until_end(self, ingest: Ingest, wakeup: Wakeup) -> RunState:
         """Deliver until every consumer has finished the record that ends the run.
@@ -124,6 +132,9 @@ class Delivery:
         self, consumer: BoundCallbacks, callback: str, record: Record, *, replaying: bool
     ) -> None:
         attempt = 1 if replaying else self.positions[consumer.name].attempt
+        made = (record.seq, consumer.name, callback)
+        recorder = None if replaying else self._record_step
+        call = Call(self.run.run_id, made, self._steps.get(made, ()), recorder)
         context = context_for(
             callback,
             record=record,
@@ -131,14 +142,28 @@ class Delivery:
             state=self.state,
             attempt=attempt,
             replaying=replaying,
-            infer=Infer(self.run.session),
+            call=call,
+            session=self.run.session,
+            cancel=self._cancel,
         )
         try:
-            await consumer.call(callback, context)
+            async with aclosing(call):
+                await consumer.call(callback, context)
         except (Exception, asyncio.CancelledError) as error:
             if not replaying:
                 await self._failed(consumer, callback, record, attempt, error)
             raise
+
+    async def _record_step(self, note: StepCompleted) -> Any:
+        record = await self.run.note(note, durable=True)
+        return json.loads(record.data)["result"]
+
+    async def _cancel(self, reason: str | None) -> None:
+        try:
+            await on_engine(self.run.request_cancel(reason))
+        except CloudApiError as error:
+            if error.status != 409:  # the run has ended meanwhile
+                raise
 
     async def _failed(
         self,

@@ -8,7 +8,7 @@ thread of its own.
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ async def on_engine(coroutine: Coroutine[Any, Any, T]) -> T:
     return await asyncio.wrap_future(submit(coroutine))
 
 
-async def iterate(items: AsyncGenerator[T, None]) -> AsyncIterator[T]:
+async def iterate(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
     """Iterate here over what `items` yields on Arkor's thread."""
     end = object()
 

@@ -1,12 +1,13 @@
-"""Asking a trained adapter from inside a callback."""
+"""Asking a trained adapter from inside a callback; every answer is recorded and recalled."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from arkor.client.chat import InferResult, build_chat_body, chat, stream_chat
 from arkor.core.wire import Adapter
+from arkor.runner.effects import Call
 from arkor.runner.engine import iterate, on_engine
 from arkor.runner.session import Session
 
@@ -18,16 +19,14 @@ class Infer:
     """Asks one adapter: `await infer(messages)`, or `async for delta in infer.stream(messages)`.
 
     Options are those of the backend's chat: `temperature`, `top_p`, `max_tokens`, `tools`,
-    `tool_choice`, `response_format`, `structured_outputs`. Raises `ConfigError` for constraints
-    that exclude each other, `CloudApiError` for a refusal.
+    `tool_choice`, `response_format`, `structured_outputs`. An answer that is on record is given
+    again without asking. Raises `ConfigError` for constraints that exclude each other,
+    `CloudApiError` for a refusal.
     """
 
-    session: Session
-    adapter: Adapter | None = None
-
-    def of(self, adapter: Adapter) -> "Infer":
-        """The same for another adapter."""
-        return Infer(self.session, adapter)
+    adapter: Adapter
+    _call: Call = field(repr=False)
+    _session: Session | None = field(repr=False)
 
     async def __call__(
         self,
@@ -54,21 +53,31 @@ class Infer:
             structured_outputs=structured_outputs,
             stream=False,
         )
-        return await on_engine(self._ask(body))
 
-    def stream(self, messages: Sequence[Mapping[str, Any]], **options: Any) -> AsyncIterator[str]:
+        async def ask() -> Mapping[str, Any]:
+            return await on_engine(self._ask(body))
+
+        return InferResult(await self._call.take(self._call.numbered("infer", body), ask))
+
+    def stream(
+        self, messages: Sequence[Mapping[str, Any]], **options: Any
+    ) -> AsyncGenerator[str, None]:
         """Ask, and yield the answer's text piece by piece. `options` as for the call."""
         body = build_chat_body(messages, adapter=self.adapter, stream=True, **options)
-        return iterate(self._deltas(body))
+        step = self._call.numbered("infer", body)
+        pieces = self._call.stream(step, lambda: iterate(self._deltas(body)))
+        return self._call.opened(pieces)
 
-    async def _ask(self, body: Mapping[str, Any]) -> InferResult:
-        async with self.session.connect() as api:
-            return await chat(api, self.session.scope, body)
+    async def _ask(self, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        assert self._session is not None, "an offline replay recalls, and never asks"
+        async with self._session.connect() as api:
+            return (await chat(api, self._session.scope, body)).body
 
     async def _deltas(self, body: Mapping[str, Any]) -> AsyncGenerator[str, None]:
+        assert self._session is not None, "an offline replay recalls, and never asks"
         async with (
-            self.session.connect() as api,
-            aclosing(stream_chat(api, self.session.scope, body)) as deltas,
+            self._session.connect() as api,
+            aclosing(stream_chat(api, self._session.scope, body)) as deltas,
         ):
             async for delta in deltas:
                 yield delta

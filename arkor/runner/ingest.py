@@ -42,7 +42,6 @@ class Ingest:
 
     run: OwnedRun
     appended: Callable[[], None]
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     _backoff: Backoff = field(init=False)
     _refreshed: bool = False
     _missing_since: float | None = None
@@ -52,7 +51,7 @@ class Ingest:
         options = self.run.session.options
         self._backoff = Backoff(options.reconnect_delay, options.max_reconnect_delay)
         if self.run.state.cancel_requested:
-            self.cancelled.set()
+            self.run.cancelled.set()
 
     async def start(self) -> None:
         """Begin to follow; `appended` is called once more when that has ended."""
@@ -98,7 +97,7 @@ class Ingest:
 
     async def _watch_cancel(self) -> None:
         """After a cancel request, look whether the job has ended: no event tells it."""
-        await self.cancelled.wait()
+        await self.run.cancelled.wait()
         options = self.run.session.options
         pause = Backoff(options.reconnect_delay, options.max_reconnect_delay)
         ended = await self._look("a cancel request")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from arkor.core.fold import INITIAL, RunState, fold_all
-from arkor.core.notes import Note, entry_of
+from arkor.core.notes import CancelRequested, Note, entry_of
 from arkor.core.record import Entry, Record
 from arkor.core.redact import redact
 from arkor.errors import JournalError, RunOwnedError
@@ -46,6 +46,7 @@ class OwnedRun:
     journal: Journal
     salt: bytes
     state: RunState = INITIAL
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     _renewal: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @property
@@ -71,13 +72,21 @@ class OwnedRun:
         self.state = state
         return records
 
-    async def note(self, note: Note, *, durable: bool = False) -> None:
+    async def note(self, note: Note, *, durable: bool = False) -> Record:
         """Append one note from the caller's loop."""
 
-        async def write() -> None:
-            self.append([entry_of(note)], durable=durable)
+        async def write() -> Record:
+            (record,) = self.append([entry_of(note)], durable=durable)
+            return record
 
-        await on_engine(write())
+        return await on_engine(write())
+
+    async def request_cancel(self, reason: str | None = None) -> None:
+        """Note the wish to stop the run, and tell the backend. On Arkor's thread."""
+        self.append([entry_of(CancelRequested(reason))], durable=False)
+        async with self.session.connect() as api:
+            await api.cancel_job(self.session.scope, self.job_id)
+        self.cancelled.set()
 
     def catch_up(self, last: int | None = None) -> None:
         """Fold what was appended by others: an earlier owner, or a wish to cancel."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from arkor.core.fold import RunState
-from arkor.core.notes import CancelRequested, entry_of
 from arkor.core.spec import Dataset, LoraConfig, TrainingSpec, to_dataset, to_lora
 from arkor.core.wire import Job
 from arkor.errors import (
@@ -108,7 +107,6 @@ class Trainer:
         self._submission: Submission | None = None
         self._starting: Future[StartedRun] | None = None
         self._waiting: Future[TrainingResult] | None = None
-        self._ingest: Ingest | None = None
 
     def __repr__(self) -> str:
         return f"<Trainer {self.name!r} job={self.job_id}>"
@@ -186,8 +184,8 @@ class Trainer:
         Ends no wait by itself: `wait` returns when the backend has stopped. Raises
         `CloudApiError` if the backend refuses, such as for a run that has ended.
         """
-        if self.job_id is not None:
-            await on_engine(self._cancel())
+        if self._submission is not None and self.job_id is not None:
+            await on_engine(self._submission.run.request_cancel())
 
     def start_sync(self) -> StartedRun:
         """Do what `start` does, blocking."""
@@ -225,22 +223,13 @@ class Trainer:
         wakeup = Wakeup()
         signal = self._plan.abort_signal
         unsubscribe = signal.subscribe(wakeup) if signal else _nothing
-        ingest = self._ingest = Ingest(run, wakeup)
+        ingest = Ingest(run, wakeup)
         await on_engine(_begin(run, ingest))
         try:
             yield ingest, wakeup
         finally:
             unsubscribe()
             await on_engine(_leave(run, ingest))
-
-    async def _cancel(self) -> None:
-        assert self._submission is not None
-        run = self._submission.run
-        run.append([entry_of(CancelRequested())], durable=False)
-        async with run.session.connect() as api:
-            await api.cancel_job(run.session.scope, run.job_id)
-        if self._ingest is not None:
-            self._ingest.cancelled.set()
 
 
 async def _begin(run: OwnedRun, ingest: Ingest) -> None:

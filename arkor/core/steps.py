@@ -1,0 +1,51 @@
+"""The memoised side effects of callbacks: what identifies one, and which a log holds."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from arkor.core.notes import StepCompleted, read_note
+from arkor.core.record import Record
+
+__all__ = ["CallId", "Step", "StepKind", "digest_arguments", "steps_in"]
+
+StepKind = Literal["once", "infer", "cancel"]
+
+CallId = tuple[int, str, str]
+"""A call: the record's seq, the consumer's name, the callback's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One side effect, as asked for or as recorded; two are the same if all but `result` is."""
+
+    kind: StepKind
+    key: str
+    arguments: str
+    result: Any = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.key!r} (arguments {self.arguments[:12]})"
+
+
+def digest_arguments(*given: Any, **named: Any) -> str:
+    """A hex digest of a step's arguments: their JSON, and for what JSON cannot carry its type."""
+    form = json.dumps([given, named], sort_keys=True, ensure_ascii=False, default=_name_of_type)
+    return hashlib.sha256(form.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def steps_in(records: Iterable[Record]) -> Mapping[CallId, list[Step]]:
+    """The steps that the log holds for each call, in order."""
+    found: dict[CallId, list[Step]] = {}
+    for record in records:
+        note = read_note(record) if record.type == StepCompleted.TYPE else None
+        if isinstance(note, StepCompleted):
+            step = Step(note.kind, note.key, note.arguments, note.result)  # type: ignore[arg-type]
+            found.setdefault((note.record, note.consumer, note.callback), []).append(step)
+    return found
+
+
+def _name_of_type(value: object) -> str:
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"

@@ -1,0 +1,187 @@
+"""Side effects of a call that happen once: taken, recorded, and recalled ever after.
+
+Live, a step is recalled if the log holds it, else taken and recorded. In a call that was finished
+and is made again, to rebuild state or in an offline replay, a step is only recalled, and one that
+the log does not hold is a divergence.
+"""
+
+import inspect
+import json
+import random
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from arkor.core.notes import StepCompleted
+from arkor.core.steps import CallId, Step, StepKind, digest_arguments
+from arkor.errors import ConfigError, NonDeterminismError
+
+__all__ = ["Call", "Divergence", "Recorder"]
+
+Recorder = Callable[[StepCompleted], Awaitable[Any]]
+"""Makes a step durable; gives its result as the log holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """A call that did something else than the log says. `None` stands for no step."""
+
+    seq: int
+    consumer: str
+    expected: str | None
+    actual: str | None
+
+    def __str__(self) -> str:
+        expected, actual = self.expected or "no further step", self.actual or "no further step"
+        return f"record {self.seq}, {self.consumer}: expected {expected}, got {actual}"
+
+
+class Call:
+    """One call of one callback, and the steps it takes.
+
+    `recorded` are those that the log holds of it. Without a `recorder` they are all there is;
+    with `strict` they are then also all that must be taken, in their order.
+    """
+
+    def __init__(
+        self,
+        run_id: str,
+        id: CallId,
+        recorded: Sequence[Step] = (),
+        recorder: Recorder | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
+        self.run_id = run_id
+        self.id = id
+        self.divergences: list[Divergence] = []
+        self.taken: list[Step] = []
+        self._recorded = list(recorded)
+        self._recorder = recorder
+        self._strict = strict
+        self._counts: dict[StepKind, int] = {}
+        self._streams: list[AsyncGenerator[str, None]] = []
+
+    @cached_property
+    def random(self) -> random.Random:
+        """Random numbers that are the same whenever, and wherever, the call is made."""
+        seq, consumer, _ = self.id
+        return random.Random(f"{self.run_id}:{seq}:{consumer}")  # noqa: S311
+
+    def idempotency_key(self, key: str) -> str:
+        """Name an effect for its other side: the same in every attempt of this call."""
+        seq, consumer, _ = self.id
+        return f"{self.run_id}:{seq}:{consumer}:{key}"
+
+    async def once(
+        self, key: str, function: Callable[..., Any], /, *given: Any, **named: Any
+    ) -> Any:
+        """The result of `function(*given, **named)`, which is called unless it is on record."""
+
+        async def run() -> Any:
+            result = function(*given, **named)
+            return await result if inspect.isawaitable(result) else result
+
+        return await self.take(Step("once", key, digest_arguments(*given, **named)), run)
+
+    async def take(self, step: Step, run: Callable[[], Awaitable[Any]]) -> Any:
+        """The recorded result of `step`, else that of `run`, which is recorded."""
+        found = self._recall(step)
+        return found.result if found else await self._record(step, await run())
+
+    async def stream(
+        self, step: Step, run: Callable[[], AsyncGenerator[str, None]]
+    ) -> AsyncGenerator[str, None]:
+        """The same for a result that comes in pieces; as many are recorded as were looked at."""
+        if found := self._recall(step):
+            for piece in found.result:
+                yield piece
+            return
+        pieces: list[str] = []
+        source = run()
+        try:
+            async for piece in source:
+                pieces.append(piece)
+                yield piece
+        except GeneratorExit:
+            await source.aclose()
+            await self._record(step, pieces)
+            raise
+        await self._record(step, pieces)
+
+    def numbered(self, kind: StepKind, *arguments: Any) -> Step:
+        """Name a step that the user gave no key: by its number among its kind."""
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        return Step(kind, f"{kind}:{self._counts[kind]}", digest_arguments(*arguments))
+
+    def opened(self, stream: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+        """Close `stream` when the call ends, should the callback have left it open."""
+        self._streams.append(stream)
+        return stream
+
+    async def aclose(self) -> None:
+        """Close the streams that the callback left open, which records what it looked at."""
+        for stream in self._streams:
+            await stream.aclose()
+
+    def finish(self) -> None:
+        """The callback returned: in a strict replay, raise if it left out a step."""
+        if self._strict and not self.divergences and len(self.taken) < len(self._recorded):
+            raise self._diverge(self._recorded[len(self.taken)], None)
+
+    def _recall(self, step: Step) -> Step | None:
+        self.taken.append(step)
+        if self._strict:
+            place = len(self.taken) - 1
+            expected = self._recorded[place] if place < len(self._recorded) else None
+            if expected != step:
+                raise self._diverge(expected, step)
+            return expected
+        found = next((each for each in self._recorded if _means(each, step)), None)
+        if found is None and self._recorder is None:
+            if step.kind == "cancel":
+                # A stop that is wanted now, but was not then, is asked for by the next live call.
+                return step
+            raise self._diverge(None, step)
+        return found
+
+    async def _record(self, step: Step, result: Any) -> Any:
+        assert self._recorder is not None
+        seq, consumer, callback = self.id
+        _check(step, result)
+        note = StepCompleted(consumer, seq, callback, step.kind, step.key, step.arguments, result)
+        kept = await self._recorder(note)
+        self._recorded.append(Step(step.kind, step.key, step.arguments, kept))
+        return kept
+
+    def _diverge(self, expected: Step | None, actual: Step | None) -> NonDeterminismError:
+        seq, consumer, _ = self.id
+        divergence = Divergence(
+            seq, consumer, str(expected) if expected else None, str(actual) if actual else None
+        )
+        self.divergences.append(divergence)
+        return NonDeterminismError(
+            f"the callback does not do what run {self.run_id} recorded: {divergence}",
+            seq=seq,
+            consumer=consumer,
+            expected=divergence.expected,
+            actual=divergence.actual,
+        )
+
+
+def _means(recorded: Step, step: Step) -> bool:
+    """Whether a live call means the recorded step: by its own key, else by what it was given."""
+    if step.kind == "once":
+        return recorded.kind == "once" and recorded.key == step.key
+    return recorded == step
+
+
+def _check(step: Step, result: Any) -> None:
+    try:
+        json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the result of {step.kind} {step.key!r} must be something JSON can carry: {error}; "
+            "its effect has happened, and happens again in the next attempt"
+        ) from error

@@ -1,0 +1,153 @@
+"""Today's callbacks over a recorded run: offline, and in CI before a change goes out."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from arkor.core.calls import event_of, owed
+from arkor.core.fold import INITIAL, RunState, fold, fold_all
+from arkor.core.record import Record
+from arkor.core.steps import CallId, Step, steps_in
+from arkor.errors import NonDeterminismError
+from arkor.runner.callbacks import BoundCallbacks, CallbackSet, bind
+from arkor.runner.contexts import context_for
+from arkor.runner.effects import Call, Divergence
+from arkor.store.journal import Journal, open_journal
+
+__all__ = ["ReplayReport", "ReplayedCall", "replay"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayedCall:
+    """One call that the replay made, and the steps it took, in order."""
+
+    seq: int
+    consumer: str
+    callback: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What a replay did: `calls` in order, and where they were not what the log says."""
+
+    run_id: str
+    calls: tuple[ReplayedCall, ...]
+    divergences: tuple[Divergence, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every call did what was recorded."""
+        return not self.divergences
+
+
+async def replay(
+    job_id: str,
+    callbacks: CallbackSet | Sequence[CallbackSet],
+    *,
+    strict: bool = True,
+    home: Path | str | None = None,
+) -> ReplayReport:
+    """Run `callbacks` over the calls that a recorded run finished. Offline; nothing is written.
+
+    `job_id` is a job's or a run's id. Each call is given what it was given then, `once` and
+    `infer` their recorded results, and `ctx.replaying` is true. A consumer that the run does
+    not know is given every record. With `strict` the first divergence raises
+    `NonDeterminismError`; else the report has them all. Raises `JournalError` if there is no
+    such run.
+    """
+    journal = open_journal(home)
+    run_id = journal.resolve(job_id)
+    driver = _Replay(journal, run_id, bind(callbacks), strict)
+    await driver.run()
+    return ReplayReport(run_id, tuple(driver.calls), tuple(driver.divergences))
+
+
+class _Replay:
+    def __init__(
+        self, journal: Journal, run_id: str, consumers: Sequence[BoundCallbacks], strict: bool
+    ) -> None:
+        self.calls: list[ReplayedCall] = []
+        self.divergences: list[Divergence] = []
+        self._journal = journal
+        self._run_id = run_id
+        self._consumers = consumers
+        self._strict = strict
+        self._end: RunState = fold_all(journal.records(run_id))
+        self._steps: Mapping[CallId, list[Step]] = (
+            steps_in(journal.records(run_id)) if self._end.has_steps else {}
+        )
+
+    async def run(self) -> None:
+        state = INITIAL
+        for record in self._journal.records(self._run_id):
+            state = fold(state, record)
+            for consumer in self._consumers:
+                for callback in self._finished(consumer, record, state):
+                    await self._call(consumer, callback, record, state)
+            if state.terminal:
+                return
+
+    def _finished(
+        self, consumer: BoundCallbacks, record: Record, state: RunState
+    ) -> tuple[str, ...]:
+        """The calls of `consumer` for `record` that the log says were finished."""
+        everything = owed(record, state, INITIAL.consumer(consumer.name))
+        at_the_end = self._end.consumers.get(consumer.name)
+        still = owed(record, state, at_the_end) if at_the_end else ()
+        return tuple(c for c in everything if c not in still and c in consumer.functions)
+
+    async def _call(
+        self, consumer: BoundCallbacks, callback: str, record: Record, state: RunState
+    ) -> None:
+        made = (record.seq, consumer.name, callback)
+        call = Call(self._run_id, made, self._steps.get(made, ()), strict=True)
+        context = context_for(
+            callback,
+            record=record,
+            event=event_of(record, state),
+            state=state,
+            attempt=1,
+            replaying=True,
+            call=call,
+            session=None,
+            cancel=_never,
+        )
+        try:
+            async with aclosing(call):
+                await consumer.call(callback, context)
+            call.finish()
+        except NonDeterminismError:
+            if self._strict:
+                raise
+        except Exception as error:
+            call.divergences.append(_raised(made, error))
+            if self._strict:
+                raise
+        if self._strict and call.divergences:
+            # The callback caught what the step raised; it is a divergence all the same.
+            raise _error(self._run_id, call.divergences[0])
+        self.divergences.extend(call.divergences)
+        steps = tuple(str(step) for step in call.taken)
+        self.calls.append(ReplayedCall(record.seq, consumer.name, callback, steps))
+
+
+async def _never(reason: str | None) -> None:
+    raise AssertionError("an offline replay recalls, and never asks")
+
+
+def _raised(made: CallId, error: Exception) -> Divergence:
+    seq, consumer, callback = made
+    said = f"{callback} to raise {type(error).__name__}: {error}"
+    return Divergence(seq, consumer, f"{callback} to finish", said)
+
+
+def _error(run_id: str, divergence: Divergence) -> NonDeterminismError:
+    return NonDeterminismError(
+        f"the callback does not do what run {run_id} recorded: {divergence}",
+        seq=divergence.seq,
+        consumer=divergence.consumer,
+        expected=divergence.expected,
+        actual=divergence.actual,
+    )
