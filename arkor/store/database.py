@@ -2,16 +2,10 @@
 
 A write transaction holds a lock on `arkor.db.lock` beside SQLite's own. That lock waits without
 SQLite's busy loop, says who holds it, and is what makes checkpoints safe (see `store.sqlite`).
-
-No connection crosses a fork. SQLite keeps its locks in memory of the process too, so in a forked
-child even a fresh connection would believe in locks that only the parent has. Hence each door is
-shut before a fork, by waiting for the thread that is inside, and opens again on its next use.
 """
 
 import os
-import threading
 import time
-import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +15,10 @@ from sqlalchemy import Connection
 
 from arkor.errors import JournalError
 from arkor.store import sqlite
+from arkor.store.door import Door
 from arkor.store.filelock import FileLock
 from arkor.store.files import sync_folder
-from arkor.store.migrate import current_revision, is_behind, migrations_folder, upgrade
+from arkor.store.migrate import current_revision, is_behind, upgrade
 from arkor.store.network import MOUNTS, claim_host, network_filesystem, warn_of_network
 from arkor.store.paths import ensure_home
 
@@ -33,62 +28,13 @@ LOCK_TIMEOUT: Final = 30.0
 """How long a writer waits for another one, in seconds."""
 
 
-class _Door:
-    """One connection to the file at `path`, for one thread at a time."""
-
-    def __init__(self, path: Path, migrations: Path | None) -> None:
-        self.path = path
-        self._migrations = migrations or migrations_folder()
-        self._threads = threading.RLock()
-        self._connection: Connection | None = None
-        self._identity: tuple[int, int] | None = None
-        _doors.add(self)
-
-    def close(self) -> None:
-        """Close the file; the next use opens it again."""
-        with self._threads:
-            self._disconnect()
-
-    def shut(self) -> None:
-        """Close the file and keep it closed until `unshut`, by the same thread."""
-        self._threads.acquire()
-        self._disconnect()
-
-    def unshut(self) -> None:
-        """Let the file be opened again."""
-        self._threads.release()
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
-
-    def _keep(self, connection: Connection) -> Connection:
-        self._connection, self._identity = connection, self._on_disk()
-        return connection
-
-    def _on_disk(self) -> tuple[int, int] | None:
-        try:
-            found = os.stat(self.path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise self._unusable(error) from error
-        return found.st_dev, found.st_ino
-
-    def _unusable(self, error: OSError) -> JournalError:
-        return JournalError(
-            f"the journal {self.path} cannot be used: {error.strerror}; see that its folder can "
-            "be read and written by you, or set ARKOR_HOME to another",
-            path=self.path,
-        )
-
-
-class WriteDoor(_Door):
+class WriteDoor(Door):
     """The one connection of this process that writes to the journal at `path`.
 
     It is opened, and the journal made or migrated, by the first transaction.
     """
+
+    writes = True
 
     def __init__(
         self,
@@ -212,7 +158,7 @@ class WriteDoor(_Door):
             )
 
 
-class ReadDoor(_Door):
+class ReadDoor(Door):
     """A read-only connection to the journal at `path`, for any thread.
 
     A journal that does not exist yet reads as an empty one; an older one is migrated first.
@@ -264,22 +210,3 @@ class ReadDoor(_Door):
         if self._empty is not None:
             self._empty.close()
             self._empty = None
-
-
-_doors: "weakref.WeakSet[_Door]" = weakref.WeakSet()
-_shut: list[_Door] = []
-
-
-def _before_fork() -> None:
-    # A thread that writes may read meanwhile, never the other way round.
-    for door in sorted(_doors, key=lambda door: isinstance(door, ReadDoor)):
-        door.shut()
-        _shut.append(door)
-
-
-def _after_fork() -> None:
-    while _shut:
-        _shut.pop().unshut()
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
