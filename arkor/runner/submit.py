@@ -14,12 +14,13 @@ from arkor.client.api import CloudApiClient
 from arkor.client.retry import Backoff, is_transient
 from arkor.client.transport import TRIES, NeverSentError
 from arkor.core.notes import SubmitRefused, SubmitRequested, Submitted, entry_of
+from arkor.core.record import Entry
 from arkor.core.redact import without_token
 from arkor.core.wire import Job
 from arkor.errors import BackendUnreachableError, CloudApiError, SubmissionInDoubtError
 from arkor.runner.ownership import OwnedRun
 
-__all__ = ["Submission"]
+__all__ = ["Submission", "submitted"]
 
 CLOCK_SLACK: Final = timedelta(minutes=5)
 """How much earlier than the wish a job may seem to have been created, and still be ours."""
@@ -67,8 +68,7 @@ class Submission:
             matched = job is not None and _key_of(job) != wish.idempotency_key
             if job is None:
                 job = await self._send(api, wish)
-        body = {**job.to_wire(), "config": without_token(job.config, run.salt)}
-        run.append([entry_of(Submitted(body, matched))], durable=True)
+        run.append([submitted(run, job, matched=matched)], durable=True)
 
     async def _send(self, api: CloudApiClient, wish: SubmitRequested) -> Job:
         run, sent_before, self.sent = self.run, self.sent, True
@@ -112,6 +112,12 @@ class Submission:
         if len(mine) > 1:
             raise _in_doubt(run.run_id, tuple(job.id for job in mine))
         return mine[0] if mine else None
+
+
+def submitted(run: OwnedRun, job: Job, *, matched: bool) -> Entry:
+    """The entry that says: the backend has accepted `run` as `job`."""
+    body = {**job.to_wire(), "config": without_token(job.config, run.salt)}
+    return entry_of(Submitted(body, matched))
 
 
 def _is_passing(error: BackendUnreachableError | CloudApiError) -> bool:

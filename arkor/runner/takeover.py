@@ -20,20 +20,28 @@ from arkor.runner.callbacks import CallbackSet, bind
 from arkor.runner.deliver import Replay
 from arkor.runner.engine import on_engine
 from arkor.runner.options import TrainerOptions
+from arkor.runner.ownership import OwnedRun
 from arkor.runner.provenance import current_entry, describe
 from arkor.runner.session import Session, open_session, reopen_session
-from arkor.runner.submit import Submission
+from arkor.runner.submit import Submission, submitted
 from arkor.runner.sync import run_blocking
 from arkor.runner.trainer import Plan, Trainer, TrainingResult
 from arkor.store.journal import open_journal
 from arkor.store.lease import current_owner
-from arkor.store.paths import home as find_home
 from arkor.store.runs import NewRun
 from arkor.store.state import project_root
 from arkor.store.transaction import Transaction
 from arkor.store.writer import open_writer
 
-__all__ = ["attach", "attach_sync", "cancel_run", "resume_orphaned", "resume_run"]
+__all__ = [
+    "adopt_job",
+    "attach",
+    "attach_sync",
+    "cancel_run",
+    "orphans",
+    "resume_orphaned",
+    "resume_run",
+]
 
 log = logging.getLogger("arkor")
 
@@ -91,21 +99,26 @@ async def resume_run(
     id: str,
     *,
     callbacks: Callbacks = None,
+    deliver: bool = True,
+    submit_again: bool = False,
     abort_signal: AbortSignal | None = None,
     replay: Replay = "pending",
     options: TrainerOptions | None = None,
 ) -> Trainer:
     """Take over a recorded run, by its run or job id; the trainer is started.
 
-    Raises `JournalError` if the journal does not know it, `RunOwnedError` if a living process
-    is waiting on it, `ConfigError` if it was never accepted and needs a secret to be submitted.
+    Without `deliver` the run is recorded to its end, and what its consumers are owed stays
+    owed. `submit_again` sends a request whose fate is in doubt without looking for its job.
+    Raises `JournalError` if the journal does not know the run, `RunOwnedError` if a living
+    process is waiting on it, `ConfigError` if it was never accepted and needs a secret to be
+    submitted.
     """
     options = options or TrainerOptions()
-    run_id = open_journal(options.home).resolve(id)
+    row = open_journal(options.home).row(id)
     plan = Plan(
-        name=open_journal(options.home).row(run_id).name,
-        consumers=bind(callbacks),
-        own=partial(_resumed, run_id),
+        name=row.name,
+        consumers=bind(callbacks) if deliver else (),
+        own=partial(_resumed, row.run_id, submit_again),
         abort_signal=abort_signal,
         replay=replay,
         options=options,
@@ -114,6 +127,28 @@ async def resume_run(
     trainer = Trainer(plan)
     await trainer.start()
     return trainer
+
+
+async def adopt_job(id: str, job_id: str, *, options: TrainerOptions | None = None) -> Job:
+    """Say that the job `job_id` is the one that a run in doubt submitted; recorded as a match.
+
+    Raises `ConfigError` if the run has a job already, `RunOwnedError` if a living process is
+    waiting on it, `CloudApiError` if there is no such job.
+    """
+    return await on_engine(_adopt_job(id, job_id, options or TrainerOptions()))
+
+
+async def _adopt_job(id: str, job_id: str, options: TrainerOptions) -> Job:
+    state = open_journal(options.home).run(id)
+    if state.job is not None:
+        raise ConfigError(f"run {state.run_id} is job {state.job.id} already; nothing is in doubt")
+    session = await _session_of(state, options)
+    async with session, session.connect() as api:
+        job = await api.get_job(session.scope, job_id)
+    run = _take_recorded(session, state, state.named, {})
+    run.append([submitted(run, job, matched=True)], durable=True)
+    run.rest()
+    return job
 
 
 async def resume_orphaned(
@@ -125,15 +160,20 @@ async def resume_orphaned(
     finished is logged, and does not keep the others from it.
     """
     options = options or TrainerOptions()
-    home = find_home(options.home)
-    owner, journal = current_owner(), open_journal(home)
-    orphans = []
-    for row in reversed(journal.runs(project_root=project_root(options.cwd))):
-        lease = journal.lease(row.run_id)
-        if not row.settled and lease is not None and lease.gone(owner, time.time()):
-            orphans.append(row.run_id)
-    finished = await asyncio.gather(*(_finish(run_id, callbacks, options) for run_id in orphans))
+    left = orphans(options, project=project_root(options.cwd))
+    finished = await asyncio.gather(*(_finish(run_id, callbacks, options) for run_id in left))
     return [result for result in finished if result is not None]
+
+
+def orphans(options: TrainerOptions, *, project: Path | None = None) -> list[str]:
+    """The run ids of unfinished runs whose process died, oldest first; of one project, or all."""
+    owner, journal, now = current_owner(), open_journal(options.home), time.time()
+    found = []
+    for row in reversed(journal.runs(project_root=project)):
+        lease = None if row.settled else journal.lease(row.run_id)
+        if lease is not None and lease.gone(owner, now):
+            found.append(row.run_id)
+    return found
 
 
 async def _finish(
@@ -208,15 +248,22 @@ def _record(tx: Transaction, note: Attached, job: Job) -> tuple[str, int]:
     return made.run_id, made.epoch
 
 
-async def _resumed(run_id: str, plan: Plan) -> Submission:
+async def _resumed(run_id: str, submit_again: bool, plan: Plan) -> Submission:
     state = open_journal(plan.options.home).run(run_id)
     config = _config_of(state)
     session = await _session_of(state, plan.options)
     provenance = await asyncio.to_thread(describe, plan.entry)
+    run = _take_recorded(session, state, plan.consumer_names or state.named, provenance)
+    return Submission(run, config, resumed=True, sent=not submit_again)
+
+
+def _take_recorded(
+    session: Session, state: RunState, consumers: tuple[str, ...], provenance: Mapping[str, Any]
+) -> OwnedRun:
     with open_writer(session.home).transaction(durable=True) as tx:
-        (row,) = tx.find_runs(run_id=run_id)
-        epoch = take(tx, row, plan.consumer_names, provenance)
-    return Submission(open_run(session, run_id, epoch), config, resumed=True, sent=True)
+        (row,) = tx.find_runs(run_id=state.run_id)
+        epoch = take(tx, row, consumers, provenance)
+    return open_run(session, state.run_id, epoch)
 
 
 def _config_of(state: RunState) -> Mapping[str, Any]:
