@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from arkor.core.fold import INITIAL, RunState, fold_all
-from arkor.core.notes import CancelRequested, Note, entry_of
+from arkor.core.notes import CancelRequested, Note, SubmitRequested, entry_of
 from arkor.core.record import Entry, Record
 from arkor.core.redact import redact
 from arkor.errors import JournalError, RunOwnedError
@@ -23,11 +23,15 @@ log = logging.getLogger("arkor")
 
 def index_of(state: RunState) -> dict[str, object]:
     """What the journal's list of runs keeps of a run's state."""
+    wish = state.wish
+    key = wish.run_key if isinstance(wish, SubmitRequested) else None
     return {
         "name": state.name,
         "job_id": state.job_id,
         "status": state.status,
         "settled": state.settled,
+        # A run that the backend refused leaves its key to the next one.
+        "run_key": None if state.status == "refused" else key,
     }
 
 

@@ -45,7 +45,7 @@ runs = Table(
     Column("settled", Boolean, nullable=False),
 )
 
-_keyed = runs.c.run_key.is_not(None)
+# NULLs are distinct in a unique index, so runs without a key are not held against each other.
 Index(
     "uq_runs_run_key",
     runs.c.project_root,
@@ -53,8 +53,6 @@ Index(
     runs.c.project_slug,
     runs.c.run_key,
     unique=True,
-    sqlite_where=_keyed,
-    postgresql_where=_keyed,
 )
 
 records = Table(
@@ -78,7 +76,6 @@ Index(
     records.c.run,
     records.c.sse_id,
     sqlite_where=_identified,
-    postgresql_where=_identified,
 )
 
 leases = Table(

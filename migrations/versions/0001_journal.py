@@ -36,8 +36,6 @@ def upgrade() -> None:
         "runs",
         ["project_root", "org_slug", "project_slug", "run_key"],
         unique=True,
-        sqlite_where=sa.text("run_key IS NOT NULL"),
-        postgresql_where=sa.text("run_key IS NOT NULL"),
     )
     op.create_table(
         "records",
@@ -58,7 +56,6 @@ def upgrade() -> None:
         "records",
         ["run", "sse_id"],
         sqlite_where=sa.text("sse_id IS NOT NULL"),
-        postgresql_where=sa.text("sse_id IS NOT NULL"),
     )
     op.create_table(
         "leases",
