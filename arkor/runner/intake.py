@@ -6,6 +6,7 @@ ids. Each event enters the log exactly once; what is odd about it is noted besid
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, takewhile
 
 from arkor.client.sse import Frame, Oversize
 from arkor.core.events import Malformed, TrainingCompleted, TrainingFailed, decode, type_of
@@ -32,8 +33,9 @@ class Taken:
 class Intake:
     """One connection's memory of what the log holds already.
 
-    `unnamed` are the events without an id that the log holds after the last id: after a
-    reconnect the backend sends them again, in their place and with their bytes.
+    `known` is how many records the log had before the connection. `unnamed` are those events
+    without an id that it holds behind the id that the stream is at: a backend that repeats
+    itself sends them again, in their place and with their bytes.
     """
 
     journal: Journal
@@ -41,98 +43,109 @@ class Intake:
     job_id: str
     secrets: frozenset[str]
     salt: bytes
+    known: int
     last_id: str | None
     highest: int | None
-    unnamed: Iterator[Record]
+    unnamed: Iterator[Record] = field(default_factory=lambda: iter(()))
     pings: int = 0
     events: int = 0
     repeated: int = 0
     malformed: int = 0
-    _seen: dict[str, str] = field(default_factory=dict)
+    _seen: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def after(
         cls, state: RunState, journal: Journal, secrets: frozenset[str], salt: bytes
     ) -> "Intake":
         """The memory of a run whose log folds to `state`."""
-        later = journal.records(state.run_id, after=state.last_id_seq)
-        unnamed = (record for record in later if _is_unnamed(record))
-        return cls(
+        intake = cls(
             journal=journal,
             run_id=state.run_id,
             job_id=state.job_id or "",
             secrets=secrets,
             salt=salt,
+            known=state.records,
             last_id=state.last_event_id,
             highest=state.highest_id,
-            unnamed=unnamed,
         )
+        # Without an id to go on from, a backend begins at the beginning.
+        intake.unnamed = intake._unnamed_after(state.last_id_seq if state.last_event_id else 0)
+        return intake
 
     def take(self, frames: Iterable[Frame | Oversize]) -> Taken:
         """Sort out one batch. Frames behind the one that ends the run are not looked at."""
         taken = Taken()
         self._seen.clear()
         for frame in frames:
-            if isinstance(frame, Oversize):
-                self._oversize(frame, taken)
-            elif frame.event == "ping":
+            if frame.event == "ping" and isinstance(frame, Frame):
                 self.pings += 1
-            else:
-                self._frame(frame, taken)
+                continue
+            entry = self._entry(frame)
+            taken.ended = frame.event == "end"
+            self._take(entry, taken)
             if taken.terminal or taken.ended:
                 break
         return taken
 
-    def _frame(self, frame: Frame, taken: Taken) -> None:
-        data = redact(frame.data, self.secrets, self.salt)
-        if frame.event == "end":
-            taken.ended = True
-            taken.entries.append(Entry("stream", "end", data, frame.id))
-            return
-        entry = Entry("stream", type_of(frame.event, data), data, frame.id)
-        conflict = self._conflict(entry) if entry.sse_id else self._unnamed(entry)
+    def _entry(self, frame: Frame | Oversize) -> Entry:
+        name, sse_id = self._redacted(frame.event), frame.id and self._redacted(frame.id)
+        if isinstance(frame, Oversize):
+            return entry_of(StreamOversize(name, frame.length, frame.digest), sse_id=sse_id)
+        data = self._redacted(frame.data)
+        return Entry("stream", name if name == "end" else type_of(name, data), data, sse_id)
+
+    def _take(self, entry: Entry, taken: Taken) -> None:
+        conflict = self._conflict(entry, entry.sse_id) if entry.sse_id else self._unnamed(entry)
         if conflict is entry:
             self.repeated += 1
             return
-        self._gap(entry, taken)
+        if entry.sse_id:
+            self._gap(entry, entry.sse_id, taken)
         taken.entries.append(entry)
         if isinstance(conflict, StreamConflict):
             taken.entries.append(entry_of(conflict))
-        self._count(entry, taken)
+        if entry.source == "stream" and not taken.ended:
+            self._count(entry, taken)
 
-    def _conflict(self, entry: Entry) -> Entry | StreamConflict | None:
+    def _conflict(self, entry: Entry, sse_id: str) -> Entry | StreamConflict | None:
         """`entry` itself if the log holds it; a note if the log holds its id for another."""
-        sse_id = entry.sse_id or ""
         self.unnamed = iter(())
         number = number_of(sse_id)
         if number is not None and (self.highest is None or number > self.highest):
             return None
-        if (earlier := self._seen.get(sse_id)) is not None:
-            return entry if earlier == entry.data else StreamConflict(sse_id)
-        found = self.journal.find_sse(self.run_id, sse_id)
-        if found is None:
-            return None
-        return entry if found.data == entry.data else StreamConflict(sse_id, found.seq)
+        if entry.data in self._seen.get(sse_id, ()):
+            return entry
+        first = self.journal.find_sse(self.run_id, sse_id)
+        if first is None:
+            return StreamConflict(sse_id) if sse_id in self._seen else None
+        for record in chain([first], self.journal.records(self.run_id, after=first.seq)):
+            if (record.sse_id, record.data) == (sse_id, entry.data):
+                self.unnamed = self._unnamed_after(record.seq)
+                return entry
+        return StreamConflict(sse_id, first.seq)
 
     def _unnamed(self, entry: Entry) -> Entry | None:
-        if entry.sse_id is None:
-            expected = next(self.unnamed, None)
-            if expected and (expected.type, expected.data) == (entry.type, entry.data):
-                return entry
+        expected = next(self.unnamed, None) if entry.type != "end" else None
+        if expected and (expected.type, expected.data) == (entry.type, entry.data):
+            return entry
         self.unnamed = iter(())
         return None
 
-    def _gap(self, entry: Entry, taken: Taken) -> None:
-        if entry.sse_id is None:
-            return
-        number, last = number_of(entry.sse_id), number_of(self.last_id or "")
-        if number is not None and last is not None and number > last + 1:
-            gap = StreamGap(str(self.last_id), entry.sse_id)
-            taken.entries.append(entry_of(gap))
-        self.last_id = entry.sse_id
+    def _unnamed_after(self, seq: int) -> Iterator[Record]:
+        """The events without an id behind record `seq`, up to the next one that has one."""
+        later = self.journal.records(self.run_id, after=seq)
+        earlier = takewhile(lambda each: each.seq <= self.known and not each.sse_id, later)
+        return (record for record in earlier if _is_event(record))
+
+    def _gap(self, entry: Entry, sse_id: str, taken: Taken) -> None:
+        number, last = number_of(sse_id), number_of(self.last_id or "")
         if number is not None:
-            self.highest = max(number, self.highest or number)
-        self._seen[entry.sse_id] = entry.data
+            highest = self.highest if self.highest is not None else number
+            if last is not None and number > highest + 1:
+                taken.entries.append(entry_of(StreamGap(str(highest), sse_id)))
+            self.highest = max(number, highest)
+        self.last_id = sse_id
+        self._seen.setdefault(sse_id, []).append(entry.data)
 
     def _count(self, entry: Entry, taken: Taken) -> None:
         event = decode(entry.type, entry.data, self.job_id)
@@ -143,15 +156,11 @@ class Intake:
         taken.progress = True
         taken.terminal = isinstance(event, TrainingCompleted | TrainingFailed)
 
-    def _oversize(self, frame: Oversize, taken: Taken) -> None:
-        note = StreamOversize(frame.event, frame.length, frame.digest)
-        entry = entry_of(note, sse_id=frame.id)
-        if frame.id and self.journal.find_sse(self.run_id, frame.id):
-            self.repeated += 1
-            return
-        self._gap(entry, taken)
-        taken.entries.append(entry)
+    def _redacted(self, text: str) -> str:
+        return redact(text, self.secrets, self.salt)
 
 
-def _is_unnamed(record: Record) -> bool:
-    return record.source == "stream" and record.sse_id is None and record.type != "end"
+def _is_event(record: Record) -> bool:
+    if record.source == "stream":
+        return record.type != "end"
+    return record.type == StreamOversize.TYPE
