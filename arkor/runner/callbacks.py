@@ -61,9 +61,9 @@ class BoundCallbacks:
 
 def bind(callbacks: CallbackSet | Sequence[CallbackSet] | None) -> tuple[BoundCallbacks, ...]:
     """Name each callback set. Raises `ConfigError` for a set without callbacks or a name twice."""
-    given = list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-    alone = len(given) == 1
-    bound = tuple(_bind(item, alone) for item in given if item is not None)
+    several = callbacks if isinstance(callbacks, list | tuple) else [callbacks]
+    given = [item for item in several if item is not None]
+    bound = tuple(_bind(item, alone=len(given) == 1) for item in given)
     names = [item.name for item in bound]
     for name in names:
         if names.count(name) > 1:
@@ -74,7 +74,13 @@ def bind(callbacks: CallbackSet | Sequence[CallbackSet] | None) -> tuple[BoundCa
     return bound or (BoundCallbacks("main"),)
 
 
-def _bind(item: object, alone: bool) -> BoundCallbacks:
+def _bind(item: object, *, alone: bool) -> BoundCallbacks:
+    if isinstance(item, type):
+        raise ConfigError(
+            f"callbacks must be an object, not the class {item.__qualname__}; "
+            f"give {item.__name__}()",
+            field="callbacks",
+        )
     given = item if isinstance(item, Mapping) else None
     if given is not None:
         _check_keys(given)

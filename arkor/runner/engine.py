@@ -33,19 +33,21 @@ async def on_engine(coroutine: Coroutine[Any, Any, T]) -> T:
 async def iterate(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
     """Iterate here over what `items` yields on Arkor's thread."""
     end = object()
+    turn = asyncio.Lock()  # a step that was cancelled may still be cleaning up after itself
 
     async def step() -> T | object:
-        return await anext(items, end)
+        async with turn:
+            return await anext(items, end)
+
+    async def close() -> None:
+        async with turn:
+            await items.aclose()
 
     try:
         while (item := await on_engine(step())) is not end:
             yield item  # type: ignore[misc]
     finally:
-        await on_engine(_close(items))
-
-
-async def _close(items: AsyncGenerator[T, None]) -> None:
-    await items.aclose()
+        await on_engine(close())
 
 
 def _engine() -> asyncio.AbstractEventLoop:

@@ -43,7 +43,7 @@ def find_backend(home: Path) -> LocalBackend | None:
     try:
         found = json.loads((backend_path(home) / "server.json").read_text())
         backend = LocalBackend(found["url"], found["token"], found["pid"])
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return backend if _answers(backend) else None
 
