@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,15 +18,18 @@ pytest.importorskip("arkor.backend.server")
 
 
 @pytest.fixture
-def started() -> Iterator[list[LocalBackend]]:
-    """What a test has started; it is ended when the test is."""
-    backends: list[LocalBackend] = []
-    yield backends
-    for pid in {backend.pid for backend in backends}:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+def ended(home: Path) -> Iterator[None]:
+    """The backend that a test has started, and which outlives whoever starts it, is ended."""
+    yield
+    end(described_pid(home))
+
+
+def end(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+def described_pid(home: Path) -> int:
+    return int(json.loads((home / "backend" / "server.json").read_text())["pid"])
 
 
 def describe(home: Path, text: str) -> None:
@@ -49,28 +53,30 @@ def test_its_token_is_in_no_repr() -> None:
     assert "hush" not in repr(LocalBackend("http://127.0.0.1:1", "hush", 1))
 
 
-def test_one_is_started_for_all_and_another_when_it_has_died(
-    home: Path, started: list[LocalBackend]
-) -> None:
+@pytest.mark.usefixtures("ended")
+def test_one_is_started_for_all_and_another_when_it_has_died(home: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
-        started.extend(pool.map(ensure_backend, [home] * 4))
-    first = started[0]
-    assert started == [first] * 4
+        first, *others = pool.map(ensure_backend, [home] * 4)
+    assert others == [first] * 3
     assert find_backend(home) == first
-    file = home / "backend" / "server.json"
-    assert file.stat().st_mode & 0o777 == 0o600
-    for private in (home, home / "backend"):
+    for private in (home, home / "backend", home / "backend" / "server.json"):
         assert private.stat().st_mode & 0o077 == 0
-    headers = {"x-arkor-client": "arkor/0.1.0"}
-    me = httpx.get(f"{first.url}/v1/me", headers=headers, trust_env=False)
-    assert me.status_code == 401
+    assert ask(first, "another token").status_code == 401
+    assert ask(first, first.token).status_code == 200
 
-    os.kill(first.pid, signal.SIGKILL)
-    second = ensure_backend(home)
-    started.append(second)
-    assert second.pid != first.pid
-    assert find_backend(home) == second
-    assert second.token in file.read_text()
+    end(first.pid)
+    deadline = time.monotonic() + 60
+    # The new one takes the port over a moment before it describes itself.
+    while described_pid(home) == first.pid:
+        assert time.monotonic() < deadline
+        second = ensure_backend(home)
+    assert (second.url, second.token) == (first.url, first.token)
+    assert ask(second, second.token).status_code == 200
+
+
+def ask(backend: LocalBackend, token: str) -> httpx.Response:
+    headers = {"x-arkor-client": "arkor/0.1.0", "authorization": f"Bearer {token}"}
+    return httpx.get(f"{backend.url}/v1/me", headers=headers, trust_env=False)
 
 
 def test_one_that_does_not_come_up_says_why(home: Path) -> None:
