@@ -108,7 +108,9 @@ class _Server(uvicorn.Server):
 @contextlib.contextmanager
 def _listen(port: int, last: int) -> Iterator[socket.socket]:
     """A socket on `port`; with 0 on the port `last`, or, if that is taken, on any."""
-    with socket.socket() as listener:
+    # asyncio sends small answers at once only on a socket that says it is TCP, in so many words;
+    # otherwise each waits up to 40 ms for the acknowledgement of its head.
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((HOST, port or last))
