@@ -1,12 +1,13 @@
 """Reading the journal, beside whoever writes it."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from arkor.core.fold import RunState, fold_all
+from arkor.core.fold import INITIAL, RunState, fold, fold_all
 from arkor.core.record import Record
 from arkor.errors import JournalError
 from arkor.store.database import ReadDoor
@@ -20,6 +21,9 @@ __all__ = ["Journal", "NoSuchRunError", "RunRow", "open_journal"]
 
 PAGE_RECORDS: Final = 500
 PAGE_BYTES: Final = 4_000_000
+POLL: Final = 0.1
+"""Seconds between two looks of a follower at a quiet log."""
+
 NEWEST: Final = "@last"
 
 
@@ -109,6 +113,29 @@ class Journal:
             yield from page
             after = page[-1].seq
             left = None if left is None else left - len(page)
+
+    async def follow(self, id: str, after: int = 0) -> AsyncIterator[Record]:
+        """The run's records behind record `after`, also those still to come.
+
+        Ends when the run has ended and nobody is delivering it any more. Reads only, so it may
+        run beside the owner, in this process or another. Raises `NoSuchRunError`.
+        """
+        run_id = self.resolve(id)
+        state = fold_all(self.records(run_id, limit=after)) if after else INITIAL
+        while True:
+            over = self._is_over(run_id, state)  # asked first: the last page is then complete
+            for record in self.records(run_id, after=state.records):
+                state = fold(state, record)
+                yield record
+            if over:
+                return
+            await asyncio.sleep(POLL)
+
+    def _is_over(self, run_id: str, state: RunState) -> bool:
+        if not state.terminal:
+            return False
+        lease = self.lease(run_id)
+        return state.settled or lease is None or lease.state != "active"
 
     def tail(self, run_id: str) -> Record | None:
         """The run's last record."""

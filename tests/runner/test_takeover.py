@@ -216,3 +216,20 @@ def test_replays_gives_every_record_again_and_says_so(project: Path) -> None:
             run.wait_sync()
         assert run.wait_sync().succeeded
     assert calls == [(1, False), (2, False), (1, True), (2, False)]
+
+
+def test_a_follower_reads_a_run_to_its_end_beside_its_owner() -> None:
+    async def follow(run_id: str) -> list[str]:
+        return [record.type async for record in open_journal().follow(run_id)]
+
+    async def main(run: Trainer) -> tuple[list[str], str]:
+        started = await run.start()
+        following = asyncio.create_task(follow(started.run_id))
+        result = await run.wait()
+        return await following, result.status
+
+    with ScriptedBackend([STARTED, LOG, COMPLETED]) as backend:
+        run = trainer(backend, {"on_completed": lambda ctx: None})
+        types, status = asyncio.run(main(run))
+    assert status == "completed"
+    assert types == [each.type for each in open_journal().records(run.run_id or "")]
