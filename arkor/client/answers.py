@@ -33,7 +33,8 @@ def read_object(response: httpx.Response, secret: str) -> dict[str, Any]:
 def error_of(response: httpx.Response, body: bytes, secret: str) -> CloudApiError:
     """The error that a response outside 2xx stands for.
 
-    Its message is the body's `error`, else the body's text, else `cloud-api STATUS`.
+    Its message is the body's `error`, with the body's `message` where it explains that, else
+    the body's text, else `cloud-api STATUS`.
     """
     status = response.status_code
     text = body.decode("utf-8", "replace").strip()
@@ -41,14 +42,14 @@ def error_of(response: httpx.Response, body: bytes, secret: str) -> CloudApiErro
         value = json.loads(text)
     except ValueError:
         value = None
-    said = value.get("error") if isinstance(value, dict) else None
-    code = _clean(said, secret, _LONGEST_TEXT) if isinstance(said, str) and said else None
+    code = _text(value, "error", secret)
+    explained = _text(value, "message", secret)
     if status == 426:
         message = _clean(unsupported_message(value), secret, 4 * _LONGEST_TEXT)
     elif 300 <= status <= 399:
         message = _not_followed(response)
     elif code is not None:
-        message = code
+        message = code if explained is None else f"{explained} ({code})"
     elif text and "html" not in response.headers.get("content-type", ""):
         message = _clean(text, secret, _LONGEST_TEXT)
     else:
@@ -60,6 +61,11 @@ def error_of(response: httpx.Response, body: bytes, secret: str) -> CloudApiErro
 def excerpt(text: str, secret: str) -> str:
     """The beginning of `text` on one line, for an error's message."""
     return repr(_clean(text, secret, _EXCERPT))
+
+
+def _text(value: object, key: str, secret: str) -> str | None:
+    given = value.get(key) if isinstance(value, dict) else None
+    return _clean(given, secret, _LONGEST_TEXT) if isinstance(given, str) and given else None
 
 
 def _clean(text: str, secret: str, length: int) -> str:

@@ -451,3 +451,12 @@ def test_a_transport_names_its_host_alone() -> None:
             assert Transport("http://host:port", None, http=http).host == "the backend"
 
     asyncio.run(run())
+
+
+def test_a_code_is_shown_with_what_explains_it() -> None:
+    body = {"error": "slug_taken", "message": "the slug `a` is taken"}
+    with ScriptedServer() as server, pytest.raises(CloudApiError) as caught:
+        server.on("GET", "/v1/jobs/{id}", answer_json(body, 409))
+        call(server, get_job)
+    assert caught.value.message == "the slug `a` is taken (slug_taken)"
+    assert caught.value.code == "slug_taken"
