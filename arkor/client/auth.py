@@ -12,7 +12,14 @@ from arkor.client.answers import read_object
 from arkor.client.transport import Request, Transport, open_http
 from arkor.errors import AnonymousTokenRejectedError, CloudApiError, ProtocolError
 
-__all__ = ["AnonymousIdentity", "CliConfig", "cli_config", "request_anonymous_token"]
+__all__ = [
+    "AnonymousIdentity",
+    "CliConfig",
+    "RefreshedTokens",
+    "cli_config",
+    "refresh_tokens",
+    "request_anonymous_token",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,34 @@ async def cli_config(base_url: str, *, http: httpx.AsyncClient | None = None) ->
         if isinstance(ports, list)
         else (),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshedTokens:
+    """New tokens; `refresh_token` replaces the one that was spent. `expires_in` in seconds."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: int
+
+
+async def refresh_tokens(
+    domain: str, client_id: str, refresh_token: str, *, http: httpx.AsyncClient | None = None
+) -> RefreshedTokens:
+    """Spend a refresh token at the identity provider (RFC 6749, 6).
+
+    Raises `CloudApiError` for a refusal, `BackendUnreachableError`, `ProtocolError`.
+    """
+    scheme = "http" if domain.partition(":")[0] == "127.0.0.1" else "https"
+    grant = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": refresh_token}
+    async with _transport(f"{scheme}://{domain}", http) as transport:
+        response = await transport.send(Request("POST", path_of("oauth", "token"), json=grant))
+        value = read_object(response, refresh_token)
+    match value:
+        case {"access_token": str(access), "expires_in": int(seconds)}:
+            # Without rotation the answer has none, and the old one stays good.
+            return RefreshedTokens(access, _text(value, "refresh_token") or refresh_token, seconds)
+    raise ProtocolError("refreshed tokens need `access_token` and `expires_in`")
 
 
 @asynccontextmanager

@@ -48,8 +48,8 @@ class HasToken(Protocol):
         ...
 
 
-Refresh = Callable[[], Awaitable[HasToken]]
-"""Gets new credentials for ones that the backend refused with 401."""
+Refresh = Callable[[], Awaitable[HasToken | None]]
+"""Gets new credentials for ones that the backend refused with 401; `None` if there are none."""
 
 
 class NeverSentError(BackendUnreachableError):
@@ -134,10 +134,9 @@ class Transport:
 
     async def refresh(self) -> bool:
         """Get a new token. False if this identity cannot."""
-        if self._refresh is None:
-            return False
-        self._credentials = await self._refresh()
-        return True
+        fresh = await self._refresh() if self._refresh else None
+        self._credentials = fresh or self._credentials
+        return fresh is not None
 
     async def send(self, request: Request) -> httpx.Response:
         """The whole answer, of a status in 2xx.

@@ -2,12 +2,19 @@
 
 import asyncio
 import os
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from arkor.client.auth import request_anonymous_token
-from arkor.store.credentials import AnonymousCredentials, Credentials, read_credentials
+from arkor.client.auth import RefreshedTokens, refresh_tokens, request_anonymous_token
+from arkor.errors import CloudApiError
+from arkor.store.credentials import (
+    AnonymousCredentials,
+    Credentials,
+    OAuthCredentials,
+    read_credentials,
+)
 from arkor.store.credentials import write_credentials as write
 from arkor.store.filelock import file_lock
 from arkor.store.paths import ensure_home
@@ -20,6 +27,7 @@ __all__ = [
     "current_identity",
     "default_arkor_cloud_api_url",
     "ensure_credentials",
+    "refresh_identity",
 ]
 
 CLOUD: Final = "https://api.arkor.ai"
@@ -86,3 +94,53 @@ def _make_identity(folder: Path, address: str) -> Identity:
         )
         write(fresh, folder)
         return fresh
+
+
+async def refresh_identity(spent: Identity, home: Path | None = None) -> Identity | None:
+    """The identity with fresh tokens, stored before it is used; `None` if it has no refresh.
+
+    Of many processes whose token was refused at once, one spends the refresh token and the
+    others find what it stored. Raises `CloudApiError` if the provider refuses.
+    """
+    if not isinstance(spent, OAuthCredentials) or not spent.refresh_token:
+        return None
+    return await asyncio.to_thread(_refresh, spent, find_home(home))
+
+
+def _refresh(spent: OAuthCredentials, folder: Path) -> Identity:
+    ensure_home(folder)
+    with file_lock(folder / "credentials.lock", timeout=60):
+        stored = read_credentials(folder)
+        ours = isinstance(stored, OAuthCredentials) and _same_account(stored, spent)
+        if ours and stored is not None and stored.token != spent.token:
+            return stored
+        tokens = asyncio.run(_spend(spent))
+        fresh = replace(
+            spent,
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token,
+            expires_at=int(time.time()) + tokens.expires_in,
+        )
+        if ours:
+            write(fresh, folder)
+        return fresh
+
+
+async def _spend(spent: OAuthCredentials) -> RefreshedTokens:
+    try:
+        return await refresh_tokens(spent.auth0_domain, spent.client_id, spent.refresh_token)
+    except CloudApiError as error:
+        raise CloudApiError(
+            error.status,
+            f"the sign-in has expired and {spent.auth0_domain} does not renew it "
+            f"({error.message}); run `arkor login`",
+            code=error.code,
+        ) from error
+
+
+def _same_account(stored: OAuthCredentials, spent: OAuthCredentials) -> bool:
+    return (stored.auth0_domain, stored.client_id, stored.audience) == (
+        spent.auth0_domain,
+        spent.client_id,
+        spent.audience,
+    )

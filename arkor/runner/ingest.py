@@ -180,11 +180,10 @@ class Ingest:
                 await self._settle_or_fail(f"status {error.status}", error)
             case "retry":
                 await self._failed(error)
-            case "refresh":
-                # One more try with the identity that the backend has now; a second 401 is final.
+            case "refresh" if await self.run.session.refresh():
+                # One more try with a fresh token; a second 401 in a row is final.
                 self._refreshed = True
-                self.run.session.lost()
-            case "final":
+            case _:
                 raise error
 
     def _missing_for(self, error: CloudApiError) -> float:

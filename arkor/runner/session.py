@@ -10,9 +10,14 @@ from typing import Self
 import httpx
 
 from arkor.client.api import CloudApiClient
-from arkor.client.transport import open_http
+from arkor.client.transport import HasToken, open_http
 from arkor.core.wire import Scope
-from arkor.runner.identity import Identity, default_arkor_cloud_api_url, ensure_credentials
+from arkor.runner.identity import (
+    Identity,
+    default_arkor_cloud_api_url,
+    ensure_credentials,
+    refresh_identity,
+)
 from arkor.runner.local import LOCAL, LocalBackend, ensure_backend, find_backend
 from arkor.runner.options import TrainerOptions
 from arkor.runner.scope import ensure_project, resolve_scope
@@ -62,11 +67,27 @@ class Session:
             yield CloudApiClient(url, token, http=self._client())
         else:
             self._secrets.update(_secrets_of(self.identity))
-            yield CloudApiClient(self.address, self.identity, http=self._client())
+            yield CloudApiClient(
+                self.address, self.identity, http=self._client(), refresh=self._refreshed
+            )
 
     def lost(self) -> None:
         """Look for the embedded backend anew at the next request: this one failed."""
         self._backend = None
+
+    async def refresh(self) -> bool:
+        """Get a fresh token after a 401. False if this identity cannot have one."""
+        self.lost()
+        if self.identity is None:
+            return True
+        fresh = await refresh_identity(self.identity, self.home)
+        if fresh is not None:
+            self.identity = fresh
+            self._secrets.update(_secrets_of(fresh))
+        return fresh is not None
+
+    async def _refreshed(self) -> HasToken | None:
+        return self.identity if await self.refresh() else None
 
     async def __aenter__(self) -> Self:
         return self

@@ -1,0 +1,134 @@
+"""A token that expires in the middle of a run: refreshed once, stored, never in the journal."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from arkor.errors import CloudApiError
+from arkor.runner.options import TrainerOptions
+from arkor.runner.trainer import Trainer, create_trainer
+from arkor.store.credentials import OAuthCredentials, read_credentials, write_credentials
+from arkor.store.journal import open_journal
+from arkor.store.state import ProjectState, write_state
+from arkor.testing import Answer, Received, ScriptedBackend, ScriptedServer, answer_json
+
+STARTED = {"type": "training.started"}
+COMPLETED = {"type": "training.completed", "artifacts": []}
+
+
+class Provider(ScriptedServer):
+    """An identity provider that rotates refresh tokens and refuses a spent one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.access = "access-token-number-0"
+        self.refresh = "refresh-token-number-0"
+        self.rotations = 0
+        self.on("POST", "/oauth/token", self.token)
+
+    def token(self, request: Received) -> Answer:
+        if request.json()["refresh_token"] != self.refresh:
+            return answer_json({"error": "invalid_grant"}, 403)
+        self.rotations += 1
+        self.access = f"access-token-number-{self.rotations}"
+        self.refresh = f"refresh-token-number-{self.rotations}"
+        tokens = {"access_token": self.access, "refresh_token": self.refresh, "expires_in": 3600}
+        return answer_json(tokens)
+
+
+class Gated(ScriptedBackend):
+    """A backend that knows the provider's newest access token only."""
+
+    def __init__(self, provider: Provider, *args: Any) -> None:
+        super().__init__(*args)
+        self.provider = provider
+
+    def _next(self, request: Received) -> Any:
+        if request.headers.get("authorization") == f"Bearer {self.provider.access}":
+            return super()._next(request)
+        return answer_json({"error": "expired"}, 401)
+
+
+@pytest.fixture(autouse=True)
+def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    write_state(ProjectState("org", "project", "p-1"))
+
+
+def sign_in(provider: Provider, backend: ScriptedBackend) -> None:
+    write_credentials(
+        OAuthCredentials(
+            access_token=provider.access,
+            refresh_token=provider.refresh,
+            expires_at=0,
+            auth0_domain=provider.url.removeprefix("http://"),
+            audience="https://api.example",
+            client_id="client",
+            arkor_cloud_api_url=backend.url,
+        )
+    )
+
+
+def trainer(callbacks: Any = None, name: str = "a run") -> Trainer:
+    return create_trainer(
+        name=name,
+        model="owner/model",
+        dataset={"type": "huggingface", "name": "owner/data"},
+        callbacks=callbacks,
+        options=TrainerOptions(reconnect_delay=0.02),
+    )
+
+
+def test_an_expired_token_is_refreshed_and_the_run_goes_on() -> None:
+    with Provider() as provider, Gated(provider, [STARTED, COMPLETED]) as backend:
+        sign_in(provider, backend)
+        run = trainer()
+        run.start_sync()
+        provider.access = "revoked-meanwhile-0000"
+        assert run.wait_sync().succeeded
+        assert provider.rotations == 1
+        stored = read_credentials()
+        assert isinstance(stored, OAuthCredentials)
+        assert (stored.access_token, stored.refresh_token) == (provider.access, provider.refresh)
+        assert stored.expires_at > 0
+    raw = b"".join(path.read_bytes() for path in open_journal().path.parent.glob("arkor.db*"))
+    assert b"token-number" not in raw
+
+
+def test_a_second_refusal_in_a_row_is_final() -> None:
+    with Provider() as provider, Gated(provider, [STARTED, COMPLETED]) as backend:
+        sign_in(provider, backend)
+        run = trainer()
+        run.start_sync()
+        backend.on("GET", "/v1/jobs/{id}/events/stream", answer_json({"error": "not for you"}, 401))
+        with pytest.raises(CloudApiError, match="not for you"):
+            run.wait_sync()
+        assert provider.rotations == 1
+
+
+def test_a_refresh_token_that_is_spent_is_said_so() -> None:
+    with Provider() as provider, Gated(provider, [STARTED, COMPLETED]) as backend:
+        sign_in(provider, backend)
+        provider.access, provider.refresh = "revoked-meanwhile-0000", "rotated-elsewhere-0000"
+        with pytest.raises(CloudApiError, match="arkor login"):
+            trainer().start_sync()
+
+
+def test_many_runs_whose_token_expired_at_once_refresh_it_once() -> None:
+    with Provider() as provider, Gated(provider, [STARTED, COMPLETED]) as backend:
+        sign_in(provider, backend)
+        runs = [trainer(name=f"run {number}") for number in range(4)]
+        for run in runs:
+            run.start_sync()
+        provider.access = "revoked-meanwhile-0000"
+        threads = [threading.Thread(target=run.wait_sync) for run in runs]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [row.status for row in open_journal().runs()] == ["completed"] * 4
+        assert provider.rotations == 1
