@@ -26,6 +26,7 @@ from arkor.errors import (
     JournalError,
     JournalTooNewError,
     NonDeterminismError,
+    NoSuchRunError,
     ProjectStateError,
     ProtocolError,
     RunOwnedError,
@@ -45,8 +46,10 @@ from arkor.runner.contexts import (
     LogContext,
     StartedContext,
 )
+from arkor.runner.early_stopping import EarlyStopping
 from arkor.runner.identity import default_arkor_cloud_api_url, ensure_credentials
 from arkor.runner.options import TrainerOptions
+from arkor.runner.progress_bar import ProgressBar
 from arkor.runner.project import (
     Arkor,
     create_arkor,
@@ -55,8 +58,10 @@ from arkor.runner.project import (
     run_trainer,
     run_trainer_sync,
 )
+from arkor.runner.replay import ReplayReport, replay
 from arkor.runner.takeover import attach, attach_sync, resume_orphaned
 from arkor.runner.trainer import StartedRun, Trainer, TrainingResult, create_trainer
+from arkor.runner.webhook import Webhook
 from arkor.store.credentials import (
     AnonymousCredentials,
     Credentials,
@@ -90,6 +95,7 @@ __all__ = [
     "ConfigError",
     "Credentials",
     "CredentialsError",
+    "EarlyStopping",
     "EntryError",
     "EventContext",
     "FailedContext",
@@ -103,12 +109,15 @@ __all__ = [
     "JournalTooNewError",
     "LogContext",
     "LoraConfig",
+    "NoSuchRunError",
     "NonDeterminismError",
     "OAuthCredentials",
+    "ProgressBar",
     "ProjectState",
     "ProjectStateError",
     "ProtocolError",
     "Record",
+    "ReplayReport",
     "RunOwnedError",
     "RunState",
     "Scope",
@@ -122,6 +131,7 @@ __all__ = [
     "TrainingCancelledError",
     "TrainingFailedError",
     "TrainingResult",
+    "Webhook",
     "attach",
     "attach_sync",
     "create_arkor",
@@ -134,6 +144,7 @@ __all__ = [
     "open_journal",
     "read_credentials",
     "read_state",
+    "replay",
     "request_anonymous_token",
     "resume_orphaned",
     "run_trainer",

@@ -14,6 +14,7 @@
     ├── JournalError             the journal cannot be read or written
     │   ├── JournalCorruptError
     │   ├── JournalTooNewError
+    │   ├── NoSuchRunError       (also a LookupError) no run goes by that id, or several do
     │   └── RunOwnedError        another living process owns the run
     ├── SubmissionInDoubtError   a crashed submission may have created one of several jobs
     ├── StreamExhaustedError     the event stream failed too often in a row
@@ -35,6 +36,7 @@ __all__ = [
     "JournalCorruptError",
     "JournalError",
     "JournalTooNewError",
+    "NoSuchRunError",
     "NonDeterminismError",
     "ProjectStateError",
     "ProtocolError",
@@ -122,6 +124,14 @@ class JournalCorruptError(JournalError):
 
 class JournalTooNewError(JournalError):
     """A newer Arkor wrote this journal; it is left exactly as it is."""
+
+
+class NoSuchRunError(JournalError, LookupError):
+    """No run has that id, or several begin with it; `matches` are their run ids."""
+
+    def __init__(self, message: str, *, path: object = None, matches: tuple[str, ...] = ()) -> None:
+        super().__init__(message, path=path)
+        self.matches = matches
 
 
 class RunOwnedError(JournalError):

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from arkor.cli.render import note
-from arkor.errors import ArkorError, ConfigError, EntryError
+from arkor.errors import ArkorError, ConfigError, EntryError, NoSuchRunError
 
 __all__ = ["ErrorDoor", "Exit", "exit_code"]
 
@@ -35,8 +35,8 @@ def exit_code(error: ArkorError | OSError) -> Exit:
     match error:
         case ConfigError() | EntryError():
             return Exit.USAGE
-        case LookupError():
-            return Exit.NO  # no run goes by the id that was given, or several do
+        case NoSuchRunError():
+            return Exit.NO
         case _:
             return Exit.ENVIRONMENT
 

@@ -3,48 +3,35 @@
 It runs on a thread of its own, so it moves on while a callback blocks the loop.
 """
 
-import sys
 import threading
-from contextlib import AbstractContextManager
+from contextlib import closing
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Final, Self
 
-from arkor.cli.pace import Pace, observe
 from arkor.cli.render import note
 from arkor.core.notes import CallbackFailed, StreamClosed, read_note
 from arkor.core.record import Record
 from arkor.errors import ArkorError
+from arkor.runner.pace import Pace, observe
+from arkor.runner.progress_view import View, open_view
+from arkor.runner.wording import clean
 
-__all__ = ["Progress"]
+__all__ = ["POLL", "Progress"]
 
 POLL: Final = 0.2
 """Seconds between two looks into the journal."""
 
-QUIET: Final = 1.0
-"""Seconds between two lines at least, where there is no terminal."""
-
-
-class View(AbstractContextManager[Any], Protocol):
-    """What shows the progress."""
-
-    def show(self, pace: Pace) -> None:
-        """Show how far the run has come."""
-
-    def say(self, text: str) -> None:
-        """Say something that happened."""
-
 
 class Progress:
-    """Shows a run's progress on stderr while the block lasts: a bar on a terminal, else lines.
+    """Shows a run's progress on stderr while the block lasts; no figures with `quiet`.
 
     `failed` is the note of the last callback that raised meanwhile.
     """
 
-    def __init__(self, home: Path, run_id: str) -> None:
+    def __init__(self, home: Path, run_id: str, *, quiet: bool = False) -> None:
         self.failed: CallbackFailed | None = None
-        self._home, self._run_id = home, run_id
+        self._home, self._run_id, self._quiet = home, run_id, quiet
         self._pace, self._seen = Pace(), 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="arkor-progress", daemon=True)
@@ -70,7 +57,9 @@ class Progress:
             # What an earlier process has recorded says where the run stands, and is no news.
             for record in journal.records(self._run_id):
                 self._observe(record)
-            with _view() as view:
+            with closing(_Remarks() if self._quiet else open_view()) as view:
+                if self._pace.step:
+                    view.show(self._pace)
                 last = False
                 while not last:
                     last = self._stop.wait(POLL)
@@ -85,85 +74,25 @@ class Progress:
         return self._pace != before
 
     def _report(self, record: Record, view: View) -> None:
-        if self._observe(record):
+        if self._observe(record) and self._pace.step:
             view.show(self._pace)
-        if record.type == "checkpoint.saved":
+        if record.type == "checkpoint.saved" and not self._quiet:
             view.say(f"checkpoint saved at step {self._pace.step}")
         match read_note(record):
             case CallbackFailed() as failed:
                 self.failed = failed
             case StreamClosed(failures=failures, reason=reason) if failures:
-                view.say(f"reconnecting to the backend: {reason}")
+                view.say(clean(f"reconnecting to the backend: {reason}"))
 
 
-def _view() -> View:
-    return _Bar() if sys.stderr.isatty() else _Lines()
-
-
-class _Lines:
-    """A line a second at most."""
-
-    def __init__(self) -> None:
-        self._last: Pace | None = None
-        self._next = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._last is not None:
-            note(str(self._last))
+class _Remarks:
+    """No figures, where a `ProgressBar` of the trainer's own shows them."""
 
     def show(self, pace: Pace) -> None:
-        if not pace.step:
-            return
-        if monotonic() < self._next:
-            self._last = pace
-            return
-        note(str(pace))
-        self._last, self._next = None, monotonic() + QUIET
+        pass
 
     def say(self, text: str) -> None:
         note(text)
 
-
-class _Bar:
-    """A bar at the foot of the terminal; what callbacks print goes above it."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, SpinnerColumn, TextColumn
-        from rich.progress import Progress as RichProgress
-        from rich.table import Column
-
-        self._bar = RichProgress(
-            SpinnerColumn(),
-            BarColumn(bar_width=20),
-            TextColumn(
-                "{task.description}",
-                markup=False,
-                table_column=Column(no_wrap=True, overflow="ellipsis"),
-            ),
-            console=Console(stderr=True, highlight=False),
-            # Where stdout is no terminal, it holds data: rich must not take that over.
-            redirect_stdout=sys.stdout.isatty(),
-            transient=True,
-        )
-        self._task = self._bar.add_task("waiting for the first step", total=None)
-        self._last: Pace | None = None
-
-    def __enter__(self) -> Self:
-        self._bar.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-        if self._last is not None:
-            note(str(self._last))  # what the bar said last stays when it has gone
-
-    def show(self, pace: Pace) -> None:
-        self._last = pace
-        self._bar.update(self._task, completed=pace.step, total=pace.total, description=str(pace))
-
-    def say(self, text: str) -> None:
-        self._bar.console.print(text, markup=False)
+    def close(self, last: str = "") -> None:
+        pass

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from arkor.runner.wording import clean
+
 __all__ = [
-    "clean",
     "note",
     "relative",
     "show",
@@ -19,8 +20,6 @@ __all__ = [
     "when",
 ]
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-
 STYLES = {
     "completed": "green",
     "failed": "red",
@@ -30,14 +29,6 @@ STYLES = {
     "submitting": "blue",
 }
 """The colours of the statuses we know."""
-
-
-def clean(text: str) -> str:
-    """`text` on one line, without the characters that could steer a terminal.
-
-    Names and error texts come from the backend, and are printed as what they are.
-    """
-    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 def note(text: str) -> None:

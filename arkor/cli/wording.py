@@ -16,7 +16,7 @@ from arkor.core.events import (
 )
 from arkor.core.record import Record
 
-__all__ = ["duration", "figures", "summary"]
+__all__ = ["figures", "summary"]
 
 SHOWN: Final = (
     "callback",
@@ -66,15 +66,6 @@ def figures(log: TrainingLog) -> str:
     }
     parts = [f"{name} {value:.4g}" for name, value in named.items() if value is not None]
     return "  ".join([f"step {log.step}", *parts])
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: `45s`, `1m 15s`, `2h 05m 07s`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours}h {minutes:02}m {rest:02}s"
-    return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
 
 
 def _count(artifacts: tuple[Any, ...]) -> str:

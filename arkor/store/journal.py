@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 
 from arkor.core.fold import INITIAL, RunState, fold, fold_all
 from arkor.core.record import Record
-from arkor.errors import JournalError
+from arkor.errors import NoSuchRunError
 from arkor.store.database import ReadDoor
 from arkor.store.lease import Lease
 from arkor.store.paths import journal_path
@@ -17,7 +17,7 @@ from arkor.store.query import read_first, read_lease, read_page, read_tail
 from arkor.store.runs import COLUMNS, RunRow, run_row
 from arkor.store.schema import runs
 
-__all__ = ["Journal", "NoSuchRunError", "RunRow", "open_journal"]
+__all__ = ["Journal", "RunRow", "open_journal"]
 
 PAGE_RECORDS: Final = 500
 PAGE_BYTES: Final = 4_000_000
@@ -25,14 +25,6 @@ POLL: Final = 0.1
 """Seconds between two looks of a follower at a quiet log."""
 
 NEWEST: Final = "@last"
-
-
-class NoSuchRunError(JournalError, LookupError):
-    """No run has that id, or several begin with it; `matches` are their run ids."""
-
-    def __init__(self, message: str, *, path: Path, matches: tuple[str, ...] = ()) -> None:
-        super().__init__(message, path=path)
-        self.matches = matches
 
 
 def open_journal(home: Path | str | None = None) -> "Journal":

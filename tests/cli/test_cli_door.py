@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from arkor.cli.render import clean
+from arkor.runner.wording import clean
 
 Arkor = Callable[..., CompletedProcess[str]]
 

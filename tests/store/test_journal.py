@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from arkor.core.record import Entry
-from arkor.errors import ConfigError, JournalError
-from arkor.store.journal import Journal, NoSuchRunError, open_journal
+from arkor.errors import ConfigError, JournalError, NoSuchRunError
+from arkor.store.journal import Journal, open_journal
 from arkor.store.paths import journal_path
 from arkor.store.runs import new_run_id
 from arkor.store.writer import Writer, open_writer

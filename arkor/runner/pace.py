@@ -1,16 +1,17 @@
-"""How far a run has come and how fast it goes: figures taken from its records alone."""
+"""How far a run has come and how fast it goes: figures taken from what is recorded of it alone."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from arkor.cli.wording import duration
-from arkor.core.events import TrainingLog, TrainingStarted, decode
+from arkor.core.events import Event, TrainingLog, TrainingStarted, decode
 from arkor.core.notes import Resumed, SubmitRequested, Submitted, read_note
 from arkor.core.record import Record
+from arkor.runner.wording import duration
 
-__all__ = ["Pace", "observe"]
+__all__ = ["Pace", "advance", "moment", "observe", "steps_of"]
 
 WINDOW: Final = 12
 """How many of the last reports the rate is taken over."""
@@ -47,6 +48,10 @@ class Pace:
             return None
         return max(self.total - self.step, 0) / self.rate
 
+    def rested(self) -> "Pace":
+        """The same place with no rate yet: nobody trained faster because nobody looked."""
+        return replace(self, reports=())
+
     def __str__(self) -> str:
         of = "" if self.total is None else f"/{self.total}"
         parts = [f"step {self.step}{of}"]
@@ -62,28 +67,50 @@ class Pace:
 
 
 def observe(pace: Pace, record: Record) -> Pace:
-    """The pace after one more record."""
-    match read_note(record) or decode(record.type, record.data):
-        case SubmitRequested(config=config) | Submitted(job={"config": config}):
-            return replace(pace, total=pace.total or _total(config))
+    """The pace after one more record of the log."""
+    match read_note(record):
+        case SubmitRequested(config=config) | Submitted(job={"config": dict() as config}):
+            return replace(pace, total=pace.total or steps_of(config))
         case Resumed():
-            return replace(pace, reports=())  # nobody trained faster because nobody looked
+            return pace.rested()
+    event = decode(record.type, record.data)
+    if not isinstance(event, TrainingLog):
+        return advance(pace, event, 0)
+    return advance(pace, event, moment(json.loads(record.data), record.recorded_at))
+
+
+def advance(pace: Pace, event: Event | None, time: float) -> Pace:
+    """The pace after one more event, which happened at `time`, in seconds since 1970."""
+    match event:
         case TrainingStarted(metadata={"totalSteps": int(total)}):
             return replace(pace, total=total)
-        case TrainingLog() as log:
-            return _advance(pace, log, _time(record))
+        case TrainingLog():
+            return _further(pace, event, time)
         case _:
             return pace
 
 
-def _total(config: Any) -> int | None:
+def steps_of(config: Mapping[str, Any]) -> int | None:
+    """How many steps a job's config asks for, if it says."""
     steps = config.get("maxSteps")
     if not isinstance(steps, int):
         return None
     return min(steps, DRY_RUN_STEPS) if config.get("dryRun") else steps
 
 
-def _advance(pace: Pace, log: TrainingLog, time: float) -> Pace:
+def moment(payload: Mapping[str, Any], recorded_at: str) -> float:
+    """When an event happened, in seconds since 1970.
+
+    By the backend's clock if it says: several events may be recorded at once.
+    """
+    said = payload.get("timestamp")
+    try:
+        return datetime.fromisoformat(said).timestamp()  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return datetime.fromisoformat(recorded_at).timestamp()
+
+
+def _further(pace: Pace, log: TrainingLog, time: float) -> Pace:
     reports = pace.reports
     if not reports or log.step > reports[-1][0]:
         reports = (*reports, (log.step, time))[-WINDOW:]
@@ -94,12 +121,3 @@ def _advance(pace: Pace, log: TrainingLog, time: float) -> Pace:
         eval_loss=pace.eval_loss if log.eval_loss is None else log.eval_loss,
         reports=reports,
     )
-
-
-def _time(record: Record) -> float:
-    """When it happened, by the backend's clock if it says: several events may be recorded at once."""
-    said = json.loads(record.data).get("timestamp")
-    try:
-        return datetime.fromisoformat(said).timestamp()
-    except (TypeError, ValueError):
-        return datetime.fromisoformat(record.recorded_at).timestamp()

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from arkor.cli.pace import Pace, observe
-from arkor.cli.wording import duration, summary
-from arkor.core.notes import CallbackFailed, Resumed, SubmitRequested, entry_of
+from arkor.core.notes import Resumed, SubmitRequested, entry_of
 from arkor.core.record import GENESIS, Entry, Record, chain
+from arkor.runner.pace import Pace, observe
+from arkor.runner.wording import duration
 
 AT = "2026-11-24T10:00:00.000000Z"
 
@@ -74,29 +74,6 @@ def test_an_evaluation_at_the_same_step_is_no_progress() -> None:
 def test_records_that_mean_nothing_change_nothing() -> None:
     strange = Entry("stream", "training.log", "no JSON"), event("new.type", step=3), event("end")
     assert pace_of(*strange) == Pace()
-
-
-def test_a_record_is_summed_up_in_a_line() -> None:
-    failed = entry_of(CallbackFailed("main", 7, "on_log", 2, "ValueError: no"))
-    lines = [
-        summary(record)
-        for record in records(
-            log(5, 0, loss=1.23456, learningRate=0.001),
-            event("checkpoint.saved", step=5, artifacts=[{}]),
-            event("training.failed", error="out of memory"),
-            Entry("stream", "training.log", "[]"),
-            Entry("stream", "end", "{}"),
-            failed,
-        )
-    ]
-    assert lines == [
-        "step 5  loss 1.235  lr 0.001",
-        "step 5, 1 artifact",
-        "out of memory",
-        "malformed: the data is not a JSON object",
-        "{}",
-        "callback on_log  consumer main  record 7  attempt 2  error ValueError: no",
-    ]
 
 
 def test_durations_are_said_as_people_say_them() -> None:
