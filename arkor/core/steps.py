@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,7 +36,7 @@ def digest_arguments(*given: Any, **named: Any) -> str:
     return hashlib.sha256(form.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def steps_in(records: Iterable[Record]) -> Mapping[CallId, list[Step]]:
+def steps_in(records: Iterable[Record]) -> dict[CallId, list[Step]]:
     """The steps that the log holds for each call, in order."""
     found: dict[CallId, list[Step]] = {}
     for record in records:

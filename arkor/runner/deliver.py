@@ -8,12 +8,12 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from arkor.core.calls import calls_of, event_of, owed
+from arkor.core.calls import event_of, owed
 from arkor.core.fold import INITIAL, Consumer, RunState, fold, receive
 from arkor.core.notes import Aborted, CallbackCompleted, CallbackFailed, StepCompleted
 from arkor.core.record import Record
@@ -58,10 +58,11 @@ class Wakeup:
 
 @dataclass(slots=True)
 class Delivery:
-    """Brings one run's log to its consumers.
+    """Brings one run's log to its consumers, over as many waits as that takes.
 
     `state` is the fold up to the record under way: what contexts are made of. `positions` says
-    how far each consumer has come, which the log knows only further on.
+    how far each consumer has come, which the log knows only further on; `fed` how far this
+    process has called it, which is less for one whose state is being rebuilt.
     """
 
     run: OwnedRun
@@ -70,12 +71,15 @@ class Delivery:
     signal: AbortSignal | None = None
     state: RunState = INITIAL
     positions: dict[str, Consumer] = field(default_factory=dict)
-    _steps: Mapping[CallId, list[Step]] = field(default_factory=dict)
+    fed: dict[str, Consumer] = field(default_factory=dict)
+    _steps: dict[CallId, list[Step]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         run = self.run
         for consumer in self.consumers:
-            self.positions[consumer.name] = run.state.consumer(consumer.name)
+            at = self.positions[consumer.name] = run.state.consumer(consumer.name)
+            rebuilt = consumer.replays or self.replay == "all"
+            self.fed[consumer.name] = Consumer(consumer.name) if rebuilt else at
         if run.state.has_steps:
             self._steps = steps_in(run.journal.records(run.run_id))
 
@@ -100,33 +104,38 @@ class Delivery:
         page = self.run.journal.records(self.run.run_id, after=self.state.records, limit=PAGE)
         records = list(page)
         for record in records:
-            self.state = fold(self.state, record)
-            for consumer in self.consumers:
-                await self._consume(consumer, record)
+            before, self.state = self.state, fold(self.state, record)
+            try:
+                for consumer in self.consumers:
+                    await self._consume(consumer, record)
+            except BaseException:
+                self.state = before  # the next wait begins with this record again
+                raise
             if self.state.terminal:
                 break
         return bool(records)
 
     async def _consume(self, consumer: BoundCallbacks, record: Record) -> None:
-        position = self.positions[consumer.name]
-        pending = owed(record, self.state, position)
-        calls = calls_of(record, self.state) if self._replays(consumer) else pending
+        name = consumer.name
+        pending = owed(record, self.state, self.positions[name])
+        calls = owed(record, self.state, self.fed[name])
         mine = [callback for callback in calls if callback in consumer.functions]
         for index, callback in enumerate(mine, 1):
             await self._heed_abort()
-            replaying = callback not in pending
             began = time.perf_counter()
-            await self._call(consumer, callback, record, replaying=replaying)
-            if not replaying:
-                await self._receipt(
-                    consumer,
-                    record,
-                    callback,
-                    done=index == len(mine),
-                    seconds=round(time.perf_counter() - began, 6),
-                )
-        if self.state.terminal and self.positions[consumer.name].cursor < record.seq:
-            await self._receipt(consumer, record, None, done=True)
+            await self._call(consumer, callback, record, replaying=callback not in pending)
+            note = CallbackCompleted(
+                name,
+                record.seq,
+                callback,
+                attempt=self.positions[name].attempt,
+                done=index == len(mine),
+                seconds=round(time.perf_counter() - began, 6),
+            )
+            await self._finished(consumer, record, note, replaying=callback not in pending)
+        if self.state.terminal and self.positions[name].cursor < record.seq:
+            note = CallbackCompleted(name, record.seq)
+            await self._finished(consumer, record, note, replaying=False)
 
     async def _call(
         self, consumer: BoundCallbacks, callback: str, record: Record, *, replaying: bool
@@ -134,7 +143,7 @@ class Delivery:
         attempt = 1 if replaying else self.positions[consumer.name].attempt
         made = (record.seq, consumer.name, callback)
         recorder = None if replaying else self._record_step
-        call = Call(self.run.run_id, made, self._steps.get(made, ()), recorder)
+        call = Call(self.run.run_id, made, self._steps.pop(made, ()), recorder)
         context = context_for(
             callback,
             record=record,
@@ -149,7 +158,8 @@ class Delivery:
         try:
             async with aclosing(call):
                 await consumer.call(callback, context)
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt) as error:
+            self._steps[made] = call.recorded
             if not replaying:
                 await self._failed(consumer, callback, record, attempt, error)
             raise
@@ -175,31 +185,23 @@ class Delivery:
     ) -> None:
         text = redact(f"{type(error).__name__}: {error}", self.run.session.secrets, self.run.salt)
         note = CallbackFailed(consumer.name, record.seq, callback, attempt, text)
+        self.positions[consumer.name] = receive(self.positions[consumer.name], note)
         try:
             await self.run.note(note)
         except JournalError as refusal:
             # The caller is told what the callback raised; that the journal failed, too, is said.
             log.warning("run %s: %s", self.run.run_id, refusal)
 
-    async def _receipt(
-        self,
-        consumer: BoundCallbacks,
-        record: Record,
-        callback: str | None,
-        *,
-        done: bool,
-        seconds: float = 0.0,
+    async def _finished(
+        self, consumer: BoundCallbacks, record: Record, note: CallbackCompleted, *, replaying: bool
     ) -> None:
-        position = self.positions[consumer.name]
-        note = CallbackCompleted(
-            consumer.name, record.seq, callback, position.attempt, done, seconds
-        )
-        self.positions[consumer.name] = receive(position, note)
+        name = consumer.name
+        self.fed[name] = receive(self.fed[name], note)
+        if replaying:
+            return
+        self.positions[name] = receive(self.positions[name], note)
         if not consumer.replays or self._is_kept(record):
             await self.run.note(note)
-
-    def _replays(self, consumer: BoundCallbacks) -> bool:
-        return consumer.replays or self.replay == "all"
 
     def _is_kept(self, record: Record) -> bool:
         return record.type == "checkpoint.saved" or self.state.terminal

@@ -57,7 +57,7 @@ class Call:
         self.id = id
         self.divergences: list[Divergence] = []
         self.taken: list[Step] = []
-        self._recorded = list(recorded)
+        self.recorded = list(recorded)
         self._recorder = recorder
         self._strict = strict
         self._counts: dict[StepKind, int] = {}
@@ -127,18 +127,18 @@ class Call:
 
     def finish(self) -> None:
         """The callback returned: in a strict replay, raise if it left out a step."""
-        if self._strict and not self.divergences and len(self.taken) < len(self._recorded):
-            raise self._diverge(self._recorded[len(self.taken)], None)
+        if self._strict and not self.divergences and len(self.taken) < len(self.recorded):
+            raise self._diverge(self.recorded[len(self.taken)], None)
 
     def _recall(self, step: Step) -> Step | None:
         self.taken.append(step)
         if self._strict:
             place = len(self.taken) - 1
-            expected = self._recorded[place] if place < len(self._recorded) else None
+            expected = self.recorded[place] if place < len(self.recorded) else None
             if expected != step:
                 raise self._diverge(expected, step)
             return expected
-        found = next((each for each in self._recorded if _means(each, step)), None)
+        found = next((each for each in self.recorded if _means(each, step)), None)
         if found is None and self._recorder is None:
             if step.kind == "cancel":
                 # A stop that is wanted now, but was not then, is asked for by the next live call.
@@ -152,7 +152,7 @@ class Call:
         _check(step, result)
         note = StepCompleted(consumer, seq, callback, step.kind, step.key, step.arguments, result)
         kept = await self._recorder(note)
-        self._recorded.append(Step(step.kind, step.key, step.arguments, kept))
+        self.recorded.append(Step(step.kind, step.key, step.arguments, kept))
         return kept
 
     def _diverge(self, expected: Step | None, actual: Step | None) -> NonDeterminismError:

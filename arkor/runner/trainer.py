@@ -107,6 +107,7 @@ class Trainer:
         self._submission: Submission | None = None
         self._starting: Future[StartedRun] | None = None
         self._waiting: Future[TrainingResult] | None = None
+        self._delivery: Delivery | None = None
 
     def __repr__(self) -> str:
         return f"<Trainer {self.name!r} job={self.job_id}>"
@@ -115,6 +116,16 @@ class Trainer:
     def name(self) -> str:
         """The run's name."""
         return self._plan.name
+
+    @property
+    def plan(self) -> Plan:
+        """All that it was made with."""
+        return self._plan
+
+    @property
+    def consumers(self) -> tuple[BoundCallbacks, ...]:
+        """Its callback sets, named as the journal names them; `replay` takes them as they are."""
+        return self._plan.consumers
 
     @property
     def job(self) -> Job | None:
@@ -215,8 +226,9 @@ class Trainer:
         if run.state.settled:
             return _result(run.state)
         async with self._ingesting(run) as (ingest, wakeup):
-            delivery = Delivery(run, plan.consumers, plan.replay, plan.abort_signal)
-            return _result(await delivery.until_end(ingest, wakeup))
+            if self._delivery is None:
+                self._delivery = Delivery(run, plan.consumers, plan.replay, plan.abort_signal)
+            return _result(await self._delivery.until_end(ingest, wakeup))
 
     @asynccontextmanager
     async def _ingesting(self, run: OwnedRun) -> AsyncIterator[tuple[Ingest, Wakeup]]:

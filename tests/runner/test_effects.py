@@ -15,6 +15,7 @@ from arkor.runner.callbacks import TrainerCallbacks
 from arkor.runner.early_stopping import EarlyStopping
 from arkor.runner.options import TrainerOptions
 from arkor.runner.replay import ReplayReport, replay
+from arkor.runner.takeover import resume_run
 from arkor.runner.trainer import Trainer, create_trainer
 from arkor.runner.webhook import Webhook
 from arkor.store.credentials import AnonymousCredentials
@@ -33,16 +34,20 @@ def log(step: int, loss: float = 1.0) -> dict[str, Any]:
     return {"type": "training.log", "step": step, "loss": loss}
 
 
-def trainer(backend: ScriptedBackend, callbacks: Any, **given: Any) -> Trainer:
+def options(backend: ScriptedBackend) -> TrainerOptions:
     credentials = AnonymousCredentials(
         token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org"
     )
+    return TrainerOptions(base_url=backend.url, credentials=credentials, reconnect_delay=0.02)
+
+
+def trainer(backend: ScriptedBackend, callbacks: Any, **given: Any) -> Trainer:
     return create_trainer(
         name="a run",
         model="owner/model",
         dataset={"type": "huggingface", "name": "owner/data"},
         callbacks=callbacks,
-        options=TrainerOptions(base_url=backend.url, credentials=credentials, reconnect_delay=0.02),
+        options=options(backend),
         **given,
     )
 
@@ -254,8 +259,13 @@ def test_a_rebuilt_set_takes_no_step_that_is_not_on_record() -> None:
         run = trainer(backend, stateful)
         with pytest.raises(RuntimeError):
             run.wait_sync()
+
+        async def resume() -> None:
+            again = await resume_run("@last", callbacks=stateful, options=options(backend))
+            await again.wait()
+
         with pytest.raises(NonDeterminismError):
-            run.wait_sync()
+            asyncio.run(resume())
     assert steps == []
 
 

@@ -199,23 +199,52 @@ def test_cancel_reaches_a_run_of_any_process(project: Path) -> None:
     ]
 
 
-def test_replays_gives_every_record_again_and_says_so(project: Path) -> None:
-    calls: list[tuple[int, bool]] = []
+def test_a_new_process_rebuilds_a_stateful_set_from_every_record(project: Path) -> None:
+    events = [STARTED, LOG, {"type": "checkpoint.saved", "step": 1}, {**LOG, "step": 2}, COMPLETED]
+    with ScriptedBackend(events) as backend:
+        code = f"""
+from arkor import AnonymousCredentials, TrainerCallbacks, TrainerOptions, create_trainer
+def on_log(ctx):
+    if ctx.step == 2:
+        raise SystemExit(3)
+create_trainer(
+    name="a run", model="owner/model", dataset={{"type": "huggingface", "name": "owner/data"}},
+    callbacks=TrainerCallbacks(on_log=on_log, on_checkpoint=lambda ctx: None, replays=True),
+    options=TrainerOptions(base_url={backend.url!r}, credentials=AnonymousCredentials(
+        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org")),
+).wait_sync()
+"""
+        ended = subprocess.run([sys.executable, "-c", code], cwd=project, timeout=60, check=False)
+        assert ended.returncode == 3
+        calls: list[tuple[int, bool, int]] = []
+        stateful = TrainerCallbacks(
+            on_log=lambda ctx: calls.append((ctx.step, ctx.replaying, ctx.attempt)), replays=True
+        )
+        run = trainer(backend, stateful)
+        assert run.wait_sync().succeeded
+    assert calls == [(1, True, 1), (2, False, 2)]
 
-    def on_log(ctx: Any) -> None:
-        calls.append((ctx.step, ctx.replaying))
-        if ctx.step == 2 and not calls.count((2, False)) > 1:
+
+def test_a_second_wait_does_not_rebuild_what_is_there(project: Path) -> None:
+    steps: list[int] = []
+    broken = [True]
+
+    def hook(ctx: Any) -> None:
+        if ctx.step == 2 and broken.pop():
             raise ValueError("once")
 
-    events = [STARTED, {**LOG, "step": 1}, {"type": "checkpoint.saved", "step": 1}]
-    events += [{**LOG, "step": 2}, COMPLETED]
-    stateful = TrainerCallbacks(on_log=on_log, on_checkpoint=lambda ctx: None, replays=True)
+    sets = [
+        TrainerCallbacks(name="sum", on_log=lambda ctx: steps.append(ctx.step), replays=True),
+        TrainerCallbacks(name="hook", on_log=hook),
+    ]
+    events = [STARTED, LOG, {**LOG, "step": 2}, {**LOG, "step": 3}, COMPLETED]
     with ScriptedBackend(events) as backend:
-        run = trainer(backend, stateful)
+        run = trainer(backend, sets)
         with pytest.raises(ValueError, match="once"):
             run.wait_sync()
+        broken.append(False)
         assert run.wait_sync().succeeded
-    assert calls == [(1, False), (2, False), (1, True), (2, False)]
+    assert steps == [1, 2, 3]
 
 
 def test_a_follower_reads_a_run_to_its_end_beside_its_owner() -> None:
