@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from arkor.runner.trainer import Trainer, create_trainer
 from arkor.store.credentials import AnonymousCredentials
 from arkor.store.journal import open_journal
 from arkor.testing.backend import ScriptedBackend
+from arkor.testing.script import Until
 
 STARTED = {"type": "training.started"}
 LOG = {"type": "training.log", "step": 1, "loss": 1.0}
@@ -200,7 +202,8 @@ def test_cancel_reaches_a_run_of_any_process(project: Path) -> None:
 
 
 def test_a_new_process_rebuilds_a_stateful_set_from_every_record(project: Path) -> None:
-    events = [STARTED, LOG, {"type": "checkpoint.saved", "step": 1}, {**LOG, "step": 2}, COMPLETED]
+    checkpoint, held = {"type": "checkpoint.saved", "step": 1}, threading.Event()
+    events = [STARTED, LOG, checkpoint, {**LOG, "step": 2}, Until(held), COMPLETED]
     with ScriptedBackend(events) as backend:
         code = f"""
 from arkor import AnonymousCredentials, TrainerCallbacks, TrainerOptions, create_trainer
@@ -216,6 +219,7 @@ create_trainer(
 """
         ended = subprocess.run([sys.executable, "-c", code], cwd=project, timeout=60, check=False)
         assert ended.returncode == 3
+        held.set()
         calls: list[tuple[int, bool, int]] = []
         stateful = TrainerCallbacks(
             on_log=lambda ctx: calls.append((ctx.step, ctx.replaying, ctx.attempt)), replays=True
