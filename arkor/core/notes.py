@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from types import NoneType
-from typing import Any, ClassVar, Final, get_type_hints
+from typing import Any, ClassVar, Final
 
 from arkor.core.record import Entry, Record
 
@@ -255,8 +255,7 @@ Note = (
 
 _NOTES: Final[Mapping[str, Any]] = {note.TYPE: note for note in Note.__args__}
 _FIELDS: Final[Mapping[Any, Mapping[str, Any]]] = {
-    note: {each.name: get_type_hints(note)[each.name] for each in fields(note)}
-    for note in _NOTES.values()
+    note: {each.name: each.type for each in fields(note)} for note in _NOTES.values()
 }
 _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
     str: (str,),
