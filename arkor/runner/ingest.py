@@ -8,13 +8,13 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from arkor.client.retry import Backoff, classify
 from arkor.client.stream import EventStream, NoStreamError, StreamError, open_events
-from arkor.core.notes import Reconciled, StreamClosed, StreamOpened, entry_of
-from arkor.core.redact import without_token
+from arkor.core.notes import StreamClosed, StreamOpened, entry_of
 from arkor.errors import (
     ArkorError,
     BackendUnreachableError,
@@ -22,6 +22,7 @@ from arkor.errors import (
     ProtocolError,
     StreamExhaustedError,
 )
+from arkor.runner.ending import CANCELLED, Ending
 from arkor.runner.intake import Intake, Taken
 from arkor.runner.ownership import OwnedRun
 
@@ -31,6 +32,9 @@ log = logging.getLogger("arkor")
 
 FAILURES_BEFORE_A_LOOK: Final = 5
 """Failures in a row after which the job itself is asked whether it has ended."""
+
+CALM: Final = 2
+"""First delays in a row without an event, after which a job that has ended has sent its last."""
 
 
 @dataclass(slots=True)
@@ -43,6 +47,9 @@ class Ingest:
     run: OwnedRun
     appended: Callable[[], None]
     _backoff: Backoff = field(init=False)
+    _ending: Ending = field(init=False)
+    _connected: Intake | None = None
+    _last: bool = False
     _refreshed: bool = False
     _missing_since: float | None = None
     _task: asyncio.Task[None] | None = None
@@ -50,6 +57,7 @@ class Ingest:
     def __post_init__(self) -> None:
         options = self.run.session.options
         self._backoff = Backoff(options.reconnect_delay, options.max_reconnect_delay)
+        self._ending = Ending(self.run, self.appended)
         if self.run.state.cancel_requested:
             self.run.cancelled.set()
 
@@ -81,7 +89,7 @@ class Ingest:
         the options' limit of failures in a row is passed, `JournalError` when the log cannot
         be written.
         """
-        tasks = [asyncio.create_task(self._stream()), asyncio.create_task(self._watch_cancel())]
+        tasks = [asyncio.create_task(self._stream()), asyncio.create_task(self._end_cancelled())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -95,19 +103,26 @@ class Ingest:
         while not self.run.state.terminal:
             await self._connect()
 
-    async def _watch_cancel(self) -> None:
-        """After a cancel request, look whether the job has ended: no event tells it."""
-        await self.run.cancelled.wait()
-        options = self.run.session.options
-        pause = Backoff(options.reconnect_delay, options.max_reconnect_delay)
-        ended = await self._look("a cancel request")
-        while not ended:
-            await asyncio.sleep(pause.next_delay())
-            ended = await self._look("a cancel request")
+    async def _end_cancelled(self) -> None:
+        """After a cancel request, end the run when its job has ended: no event tells it."""
+        await self._ending.await_cancelled()
+        calm = 0
+        while calm < CALM:
+            before = self._arrivals
+            await asyncio.sleep(self.run.session.options.reconnect_delay)
+            calm = calm + 1 if before is not None and before == self._arrivals else 0
+        self._ending.settle()
+
+    @property
+    def _arrivals(self) -> tuple[int, int] | None:
+        """Which connection is open, and how many events it has brought; `None` if none is."""
+        intake = self._connected
+        return None if intake is None else (id(intake), intake.arrivals)
 
     async def _connect(self) -> None:
         """Make one connection and record what it brings, then pause as its end demands."""
         intake = self._intake()
+        self._last = self._ending.known.is_set()
         try:
             ended = await self._record(intake)
         except NoStreamError:
@@ -132,7 +147,7 @@ class Ingest:
             await self._settle_or_fail("end")
         elif intake.events:
             # A clean close after data is no failure: the first delay, and no count.
-            await asyncio.sleep(self._backoff.first)
+            await self._pause(self._backoff.first)
         else:
             await self._failed(ProtocolError("the stream closed without any event"))
 
@@ -150,10 +165,14 @@ class Ingest:
                 idle_timeout=session.options.idle_timeout,
             ) as stream,
         ):
-            self._missing_since = None
+            self._missing_since, self._refreshed = None, False
             intake.secrets = session.secrets
             self.run.append([entry_of(StreamOpened(last_id))], durable=False)
-            return await self._batches(stream, intake)
+            self._connected = intake
+            try:
+                return await self._batches(stream, intake)
+            finally:
+                self._connected = None
 
     async def _batches(self, stream: EventStream, intake: Intake) -> bool:
         async for frames in stream.batches():
@@ -163,7 +182,6 @@ class Ingest:
             self._append(taken)
             if taken.progress:
                 self._backoff.reset()
-                self._refreshed = False
             if taken.ended or self.run.state.terminal:
                 return taken.ended
         return False
@@ -183,6 +201,8 @@ class Ingest:
             case "refresh" if await self.run.session.refresh():
                 # One more try with a fresh token; a second 401 in a row is final.
                 self._refreshed = True
+            case _ if self.run.cancelled.is_set() and await self._ending.look(CANCELLED):
+                pass
             case _:
                 raise error
 
@@ -194,11 +214,16 @@ class Ingest:
         return now - self._missing_since
 
     async def _settle_or_fail(self, cause: str, error: ArkorError | None = None) -> None:
-        if not await self._look(cause):
+        if not await self._ending.look(cause):
             await self._failed(error or ProtocolError(f"the stream ended ({cause}) too early"))
 
     async def _failed(self, error: ArkorError) -> None:
         """Count one failure and wait before the next try. Raises if there are no more tries."""
+        if self._ending.known.is_set():
+            # What a job that has ended may still have to say is worth one more try, and no wait.
+            if self._last:
+                self._ending.settle()
+            return
         limit = self.run.session.options.max_reconnect_attempts
         if limit is not None and self._backoff.failures >= limit:
             raise StreamExhaustedError(
@@ -209,36 +234,17 @@ class Ingest:
         retry_after = error.retry_after if isinstance(error, CloudApiError) else None
         delay = self._backoff.next_delay(retry_after)
         failures = self._backoff.failures
-        if failures % FAILURES_BEFORE_A_LOOK == 0 and await self._look(f"{failures} failures"):
+        is_time = failures % FAILURES_BEFORE_A_LOOK == 0
+        if is_time and await self._ending.look(f"{failures} failures"):
             return
         log.info("job %s: %s; next try in %.1f s", self.run.job_id, error, delay)
-        await asyncio.sleep(delay)
+        await self._pause(delay)
 
-    async def _look(self, cause: str) -> bool:
-        """Whether the job has ended; then that is recorded. Raises for a final refusal only."""
-        try:
-            return await self._reconcile(cause)
-        except CloudApiError as error:
-            if classify(error.status) == "final":
-                raise
-            log.info("job %s could not be fetched: %s", self.run.job_id, error)
-        except (BackendUnreachableError, ProtocolError) as error:
-            log.info("job %s could not be fetched: %s", self.run.job_id, error)
-        return False
-
-    async def _reconcile(self, cause: str) -> bool:
-        """Fetch the job; if it has ended, record that as the run's end."""
-        session = self.run.session
-        async with session.connect() as api:
-            job = await api.get_job(session.scope, self.run.job_id)
-        if self.run.state.terminal:
-            return True
-        if not job.terminal:
-            return False
-        body = {**job.to_wire(), "config": without_token(job.config, self.run.salt)}
-        self.run.append([entry_of(Reconciled(body, cause))], durable=True)
-        self.appended()
-        return True
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next try, but not for a job that has ended."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._ending.known.wait()
 
     def _closed(self, intake: Intake, reason: str) -> None:
         note = StreamClosed(

@@ -51,6 +51,7 @@ class Intake:
     events: int = 0
     repeated: int = 0
     malformed: int = 0
+    _began: bool = False
     _seen: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
@@ -71,6 +72,11 @@ class Intake:
         # Without an id to go on from, a backend begins at the beginning.
         intake.unnamed = intake._unnamed_after(state.last_id_seq if state.last_event_id else 0)
         return intake
+
+    @property
+    def arrivals(self) -> int:
+        """How many frames came that are not pings."""
+        return self.events + self.repeated + self.malformed
 
     def take(self, frames: Iterable[Frame | Oversize]) -> Taken:
         """Sort out one batch. Frames behind the one that ends the run are not looked at."""
@@ -109,7 +115,7 @@ class Intake:
 
     def _conflict(self, entry: Entry, sse_id: str) -> Entry | StreamConflict | None:
         """`entry` itself if the log holds it; a note if the log holds its id for another."""
-        self.unnamed = iter(())
+        self.unnamed, self._began = iter(()), True
         number = number_of(sse_id)
         if number is not None and (self.highest is None or number > self.highest):
             return None
@@ -125,8 +131,14 @@ class Intake:
         return StreamConflict(sse_id, first.seq)
 
     def _unnamed(self, entry: Entry) -> Entry | None:
-        expected = next(self.unnamed, None) if entry.type != "end" else None
-        if expected and (expected.type, expected.data) == (entry.type, entry.data):
+        if entry.type == "end":
+            return None
+        began, self._began = self._began, True
+        if _is_next(self.unnamed, entry):
+            return entry
+        # A backend that does not heed the id it was asked for begins at the beginning.
+        self.unnamed = iter(()) if began else self._unnamed_after(0)
+        if _is_next(self.unnamed, entry):
             return entry
         self.unnamed = iter(())
         return None
@@ -158,6 +170,11 @@ class Intake:
 
     def _redacted(self, text: str) -> str:
         return redact(text, self.secrets, self.salt)
+
+
+def _is_next(expected: Iterator[Record], entry: Entry) -> bool:
+    record = next(expected, None)
+    return record is not None and (record.type, record.data) == (entry.type, entry.data)
 
 
 def _is_event(record: Record) -> bool:

@@ -38,6 +38,7 @@ class ScriptedServer:
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._serving: set[asyncio.Task[None] | None] = set()
         self._thread = threading.Thread(target=self._run, name="scripted-server", daemon=True)
 
     def on(self, method: str, path: str, *answers: Respond) -> None:
@@ -85,6 +86,8 @@ class ScriptedServer:
         # What still waits, forever perhaps, is cancelled as asyncio.run returns.
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        self._serving.add(task)  # one that waits forever is referred to by nothing else
         try:
             while request := await receive(reader):
                 respond = self._next(request)
@@ -98,6 +101,7 @@ class ScriptedServer:
         except Exception as error:
             self._failures.append(error)
         finally:
+            self._serving.discard(task)
             writer.transport.abort()
 
     def _next(self, request: Received) -> Respond:

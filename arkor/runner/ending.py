@@ -1,0 +1,81 @@
+"""The end of a run that no event tells: the job itself is asked, and its answer recorded."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from arkor.client.retry import Backoff, classify
+from arkor.core.notes import Reconciled, entry_of
+from arkor.core.redact import without_token
+from arkor.core.wire import Job
+from arkor.errors import BackendUnreachableError, CloudApiError, ProtocolError
+from arkor.runner.ownership import OwnedRun
+
+__all__ = ["CANCELLED", "Ending"]
+
+log = logging.getLogger("arkor")
+
+CANCELLED: Final = "a cancel request"
+"""Why a job was asked."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """Whether a run's job has ended, and the record of that. `appended` is called after it.
+
+    After a cancel request the job may have ended while its last events are still on their way.
+    It is then `known` to have ended, and recorded when the stream has brought them.
+    """
+
+    run: OwnedRun
+    appended: Callable[[], None]
+    known: asyncio.Event = field(default_factory=asyncio.Event)
+    _job: Job | None = None
+
+    async def look(self, cause: str) -> bool:
+        """Whether the job has ended; then that is recorded. Raises for a final refusal only."""
+        job = await self._fetch()
+        if job is not None:
+            self._record(job, cause)
+        return self.run.state.terminal
+
+    async def await_cancelled(self) -> None:
+        """Return when, after a cancel request, the job has ended. Nothing is recorded yet."""
+        await self.run.cancelled.wait()
+        options = self.run.session.options
+        pause = Backoff(options.reconnect_delay, options.max_reconnect_delay)
+        self._job = await self._fetch()
+        while self._job is None:
+            await asyncio.sleep(pause.next_delay())
+            self._job = await self._fetch()
+        self.known.set()
+
+    def settle(self) -> None:
+        """Record the end that is known: the stream has no more to say."""
+        if self._job is not None:
+            self._record(self._job, CANCELLED)
+
+    async def _fetch(self) -> Job | None:
+        """The job if it has ended; `None` if it has not, or cannot be asked at the moment."""
+        session = self.run.session
+        try:
+            async with session.connect() as api:
+                job = await api.get_job(session.scope, self.run.job_id)
+        except CloudApiError as error:
+            if classify(error.status) == "final":
+                raise
+            log.info("job %s could not be fetched: %s", self.run.job_id, error)
+        except (BackendUnreachableError, ProtocolError) as error:
+            log.info("job %s could not be fetched: %s", self.run.job_id, error)
+        else:
+            return job if job.terminal else None
+        return None
+
+    def _record(self, job: Job, cause: str) -> None:
+        if self.run.state.terminal:
+            return
+        body = {**job.to_wire(), "config": without_token(job.config, self.run.salt)}
+        self.run.append([entry_of(Reconciled(body, cause))], durable=True)
+        self.appended()
