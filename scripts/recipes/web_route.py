@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 
-from arkor import FailedContext, open_journal, resume_orphaned
+from arkor import FailedContext, NoSuchRunError, open_journal, resume_orphaned
 from src.arkor.trainer import make_trainer
 
 background: set[asyncio.Task[Any]] = set()
@@ -60,4 +60,7 @@ async def train() -> dict[str, str]:
 
 @app.get("/train/{job_id}")
 def status(job_id: str) -> dict[str, str]:
-    return {"jobId": job_id, "status": open_journal().run(job_id).status}
+    try:
+        return {"jobId": job_id, "status": open_journal().run(job_id).status}
+    except NoSuchRunError as error:
+        raise HTTPException(404, str(error)) from error
