@@ -61,7 +61,7 @@ async def send(writer: asyncio.StreamWriter, answer: Answer, *, head_only: bool)
     lines.extend(f"{name}: {value}" for name, value in headers.items())
     writer.write(("\r\n".join(lines) + "\r\n\r\n").encode())
     await writer.drain()
-    if head_only:
+    if head_only or (isinstance(body, bytes) and answer.status in _BODYLESS):
         return
     if isinstance(body, bytes):
         writer.write(body)
