@@ -6,7 +6,7 @@ adopts and the other makes its own.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from arkor.core.fold import RunState, fold_all
@@ -85,11 +85,7 @@ def _find(
     tx: Transaction, journal: Journal, wish: Wish, session: Session, digest: str
 ) -> RunRow | None:
     """The run of the wish's key, else the oldest orphan of the same name and options."""
-    project = {
-        "project_root": str(session.root),
-        "org_slug": session.scope.org_slug,
-        "project_slug": session.scope.project_slug,
-    }
+    project = {"project_root": str(session.root), **asdict(session.scope)}
     if wish.run_key is not None:
         return next(iter(tx.find_runs(**project, run_key=wish.run_key)), None)
     if wish.resume == "never":

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from arkor.core.fold import RunState
 from arkor.core.notes import Attached, CancelRequested, entry_of
 from arkor.core.redact import without_token
-from arkor.core.spec import fingerprint
+from arkor.core.spec import BlobDataset, TrainingSpec, fingerprint
 from arkor.core.wire import Job, Scope
 from arkor.errors import ArkorError, ConfigError, JournalError
 from arkor.runner.abort import AbortSignal
@@ -41,6 +42,7 @@ __all__ = [
     "orphans",
     "resume_orphaned",
     "resume_run",
+    "resume_with",
 ]
 
 log = logging.getLogger("arkor")
@@ -111,7 +113,7 @@ async def resume_run(
     owed. `submit_again` sends a request whose fate is in doubt without looking for its job.
     Raises `JournalError` if the journal does not know the run, `RunOwnedError` if a living
     process is waiting on it, `ConfigError` if it was never accepted and needs a secret to be
-    submitted.
+    submitted, or was refused.
     """
     options = options or TrainerOptions()
     row = open_journal(options.home).row(id)
@@ -127,6 +129,24 @@ async def resume_run(
     trainer = Trainer(plan)
     await trainer.start()
     return trainer
+
+
+async def resume_with(
+    id: str, trainer: Trainer, *, submit_again: bool = False, home: Path | str | None = None
+) -> Trainer:
+    """Take over a recorded run for `trainer`, which defines today what the run began with.
+
+    Its callback sets are called, its options hold, and where the run was never accepted its
+    dataset's token is sent; what is trained is what was recorded. Returns a trainer that is
+    started. `home` is the store's folder; raises what `resume_run` raises.
+    """
+    plan = trainer.plan
+    options = replace(plan.options, home=home or plan.options.home)
+    row = open_journal(options.home).row(id)
+    own = partial(_resumed, row.run_id, submit_again)
+    resumed = Trainer(replace(plan, name=row.name, own=own, options=options))
+    await resumed.start()
+    return resumed
 
 
 async def adopt_job(id: str, job_id: str, *, options: TrainerOptions | None = None) -> Job:
@@ -145,7 +165,7 @@ async def _adopt_job(id: str, job_id: str, options: TrainerOptions) -> Job:
     session = await _session_of(state, options)
     async with session, session.connect() as api:
         job = await api.get_job(session.scope, job_id)
-    run = _take_recorded(session, state, state.named, {})
+    run = _take_recorded(session, state, state.named, state.provenance)
     run.append([submitted(run, job, matched=True)], durable=True)
     run.rest()
     return job
@@ -215,7 +235,7 @@ async def _attached(job_id: str, plan: Plan) -> Submission:
     writer = open_writer(session.home)
     salt = writer.salt
     with writer.transaction(durable=True) as tx:
-        known = next(iter(tx.find_runs(job_id=job.id)), None)
+        known = next(iter(tx.find_runs(job_id=job.id, **asdict(session.scope))), None)
         if known is not None:
             run_id, epoch = known.run_id, take(tx, known, plan.consumer_names, provenance)
         else:
@@ -250,8 +270,14 @@ def _record(tx: Transaction, note: Attached, job: Job) -> tuple[str, int]:
 
 async def _resumed(run_id: str, submit_again: bool, plan: Plan) -> Submission:
     state = open_journal(plan.options.home).run(run_id)
-    config = _config_of(state)
+    if state.status == "refused":
+        raise ConfigError(
+            f"the backend has refused run {run_id}: there is nothing to resume; start a new one"
+        )
+    config = _config_of(state, plan.spec)
     session = await _session_of(state, plan.options)
+    if token := _token_in(config):
+        session.keep_secret(token)
     provenance = await asyncio.to_thread(describe, plan.entry)
     run = _take_recorded(session, state, plan.consumer_names or state.named, provenance)
     return Submission(run, config, resumed=True, sent=not submit_again)
@@ -266,16 +292,27 @@ def _take_recorded(
     return open_run(session, state.run_id, epoch)
 
 
-def _config_of(state: RunState) -> Mapping[str, Any]:
-    """The config to submit a recorded wish with, should the backend not have accepted it."""
-    source = state.config.get("datasetSource")
-    if state.job is None and isinstance(source, Mapping) and "token" in source:
-        raise ConfigError(
-            f"run {state.run_id} was not accepted before its process died, and the journal keeps "
-            "no dataset token; start it again from its own script",
-            field="dataset.token",
-        )
-    return state.config
+def _config_of(state: RunState, spec: TrainingSpec | None) -> Mapping[str, Any]:
+    """The config to submit a recorded wish with, should the backend not have accepted it.
+
+    The journal keeps no token, so that of today's dataset is taken, if it is the same dataset.
+    """
+    if state.job is not None or not _token_in(state.config):
+        return state.config
+    source = state.config["datasetSource"]
+    dataset = spec.dataset if spec else None
+    if isinstance(dataset, BlobDataset) and dataset.token and dataset.url == source.get("url"):
+        return {**state.config, "datasetSource": {**source, "token": dataset.token}}
+    raise ConfigError(
+        f"run {state.run_id} was not accepted before its process died, and the journal keeps "
+        "no dataset token; start it again from its own script, with the same dataset",
+        field="dataset.token",
+    )
+
+
+def _token_in(config: Mapping[str, Any]) -> str | None:
+    source = config.get("datasetSource")
+    return source.get("token") if isinstance(source, Mapping) else None
 
 
 async def _session_of(state: RunState, options: TrainerOptions) -> Session:
