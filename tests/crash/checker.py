@@ -58,6 +58,7 @@ class Verdict:
     effect_records_doubled: int = 0
     calls_beside_the_owner: int = 0
     epochs_out_of_order: int = 0
+    receipts_of_others: int = 0
 
     def wrong(self) -> dict[str, int]:
         """The figures that must be 0 and are not."""
@@ -90,7 +91,7 @@ def judge(database: Path, told: Path, url: str, jobs: int) -> Verdict:
     _judge_calls(events, lines, verdict)
     _judge_receipts(events, notes, verdict)
     _judge_effects(events, notes, lines, verdict)
-    _judge_owners(notes, lines, verdict)
+    _judge_owners(events, notes, lines, verdict)
     return verdict
 
 
@@ -205,12 +206,34 @@ def _judge_effects(
     verdict.effect_records_doubled = sum(count - 1 for count in recorded.values())
 
 
-def _judge_owners(notes: list[sqlite3.Row], lines: list[Line], verdict: Verdict) -> None:
+def _judge_owners(
+    events: list[sqlite3.Row], notes: list[sqlite3.Row], lines: list[Line], verdict: Verdict
+) -> None:
     epochs = [json.loads(n["data"])["epoch"] for n in notes if n["type"] == "arkor.resumed"]
     verdict.epochs_out_of_order = sum(after <= before for before, after in pairwise([1, *epochs]))
-    owner, stopped = None, {line["pid"] for line in lines if "error" in line}
+    owner = None
     for line in lines:
         if "owner" in line:
             owner = line["pid"]
-        elif "call" in line and line["pid"] not in stopped:
+        elif "call" in line:
             verdict.calls_beside_the_owner += line["pid"] != owner
+    _judge_signatures(events, notes, lines, verdict)
+
+
+def _judge_signatures(
+    events: list[sqlite3.Row], notes: list[sqlite3.Row], lines: list[Line], verdict: Verdict
+) -> None:
+    """Each receipt must be for a call that its owner, of that epoch, has itself made."""
+    ids = {event["seq"]: event["sse_id"] for event in events}
+    pids = {line["owner"]: line["pid"] for line in reversed(lines) if "owner" in line}
+    made = {
+        (line["pid"], line["attempt"], *line["call"].values()) for line in lines if "call" in line
+    }
+    epoch = 1
+    for note in notes:
+        said = json.loads(note["data"])
+        if note["type"] == "arkor.resumed":
+            epoch = said["epoch"]
+        elif note["type"] == "arkor.callback.completed" and said["callback"] is not None:
+            call = (said["consumer"], said["callback"], ids[said["record"]])
+            verdict.receipts_of_others += (pids.get(epoch), said["attempt"], *call) not in made

@@ -185,7 +185,7 @@ async def run(given: dict[str, Any], tell: Telling) -> str:
         except RunOwnedError:
             if not given.get("patient"):
                 raise
-            time.sleep(0.02)
+            time.sleep(0.05)
             continue
         tell(owner=trainer._submission.run.epoch, run=trainer.run_id, job=trainer.job_id)
         return (await trainer.wait()).status
