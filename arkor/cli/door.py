@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 from arkor.cli.render import note
 from arkor.errors import ArkorError, ConfigError, EntryError, NoSuchRunError
 
-__all__ = ["ErrorDoor", "Exit", "exit_code"]
+__all__ = ["ErrorDoor", "Exit", "exit_code", "say_error"]
 
 
 class Exit(enum.IntEnum):
@@ -61,9 +61,14 @@ class ErrorDoor(TyperGroup):
         except (ArkorError, OSError) as error:
             if ctx.params.get("debug"):
                 raise
-            note(f"error: {_sentence(error)}")
-            raise typer.Exit(exit_code(error)) from error
+            raise typer.Exit(say_error(error)) from error
         return result
+
+
+def say_error(error: ArkorError | OSError) -> Exit:
+    """Say what went wrong in one sentence, and which exit code that is."""
+    note(f"error: {_sentence(error)}")
+    return exit_code(error)
 
 
 def _sentence(error: ArkorError | OSError) -> str:

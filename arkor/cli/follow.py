@@ -1,7 +1,7 @@
 """Following a run from the command line to its end, and saying how that went."""
 
 import traceback
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,24 +10,36 @@ from arkor.cli.interrupt import Interrupted, run_interruptibly
 from arkor.cli.place import store_home
 from arkor.cli.progress import Progress
 from arkor.cli.render import note, relative, show
+from arkor.core.wire import Job
 
 if TYPE_CHECKING:
     from arkor.runner.trainer import Trainer, TrainingResult
 
-__all__ = ["Following"]
+__all__ = ["Following", "say_end"]
 
 ENDED: Final = {"completed": Exit.OK, "failed": Exit.FAILED, "cancelled": Exit.CANCELLED}
 """The exit code of each end."""
 
 
-@dataclass(frozen=True, slots=True)
 class Following:
-    """A run that is followed from here; `new` if it was not to be an earlier one."""
+    """A run that is followed from here: `take` gives its trainer.
 
-    trainer: "Trainer"
-    new: bool
+    `run_id` is the run's, if it has one already; `home` the store's folder.
+    """
 
-    def run(self, detach: bool) -> int:
+    def __init__(
+        self,
+        take: Callable[[], Awaitable["Trainer"]],
+        *,
+        run_id: str | None = None,
+        home: Path | None = None,
+    ) -> None:
+        self._take = take
+        self._trainer: Trainer | None = None
+        self._run_id = run_id
+        self._home = home or store_home()
+
+    def run(self, *, detach: bool = False) -> int:
         """Follow it, or only start it; return the exit code."""
         try:
             return run_interruptibly(self._follow(detach))
@@ -36,25 +48,17 @@ class Following:
             return 128 + interrupted.signum
 
     async def _follow(self, detach: bool) -> int:
-        started = await self.trainer.start()
+        trainer = self._trainer = await self._take()
+        started = await trainer.start()
         show(f"{'Resumed' if started.resumed else 'Started'} job {started.job_id}", at_once=True)
         if detach:
             note(f"detached: {self._fate()}")
             return Exit.OK
-        with Progress(store_home(), started.run_id) as progress:
-            outcome = await self._wait()
+        with Progress(self._home, started.run_id, quiet=_has_bar(trainer)) as progress:
+            outcome = await _wait(trainer)
         if isinstance(outcome, Exception):
             return self._unfinished(outcome, in_callback=progress.failed is not None)
-        show(f"Job {started.job_id} finished with status={outcome.status}")
-        if outcome.job.error:
-            note(f"error: {outcome.job.error}")
-        return ENDED.get(outcome.status, Exit.UNFINISHED)
-
-    async def _wait(self) -> "TrainingResult | Exception":
-        try:
-            return await self.trainer.wait()
-        except Exception as error:  # reported when the progress has left the terminal
-            return error
+        return say_end(outcome.job)
 
     def _unfinished(self, error: Exception, *, in_callback: bool) -> int:
         """Report why no end was reached. What is neither ours nor a callback's is a bug."""
@@ -63,25 +67,47 @@ class Following:
             raise error
         name = type(error).__name__
         note(f"error: a callback raised {name}: {error} ({_place(error)})")
-        note(self._fate(raised=True))
+        note(self._fate())
         return Exit.CALLBACK
 
-    def _fate(self, *, raised: bool = False) -> str:
-        """What has become of the run, and what can be done; `raised` if a callback did."""
-        job, run_id = self.trainer.job, self.trainer.run_id
-        again = "the same command without --new" if self.new else "the same command again"
+    def _fate(self) -> str:
+        """What has become of the run, and what can be done."""
+        trainer = self._trainer
+        job = trainer.job if trainer else None
+        run_id = (trainer and trainer.run_id) or self._run_id
+        if run_id is None:
+            return "nothing has been submitted"
+        resume = f"`arkor resume {run_id}`"
         if job is None:
-            return f"the backend has not accepted the run yet; {again} goes on with it"
-        if job.terminal and raised:
-            # A broken callback must not keep the next training from being submitted.
-            owed = f"stays in the journal (`arkor show {run_id}`)"
-            return f"job {job.id} has ended: {job.status}; what its callbacks are owed {owed}"
+            return f"the backend has not been seen to accept run {run_id}; {resume} goes on with it"
         if job.terminal:
-            return f"job {job.id} has ended: {job.status}; {again} makes the calls still owed"
+            return f"job {job.id} has ended: {job.status}; {resume} makes the calls still owed"
         return (
-            f"job {job.id} goes on at the backend and may use its GPU; {again} follows it to its "
+            f"job {job.id} goes on at the backend and may use its GPU; {resume} follows it to its "
             f"end, `arkor cancel {run_id}` stops it"
         )
+
+
+async def _wait(trainer: "Trainer") -> "TrainingResult | Exception":
+    try:
+        return await trainer.wait()
+    except Exception as error:  # reported when the progress has left the terminal
+        return error
+
+
+def say_end(job: Job) -> int:
+    """Say how a job ended; the exit code that this is."""
+    show(f"Job {job.id} finished with status={job.status}")
+    if job.error:
+        note(f"error: {job.error}")
+    return ENDED.get(job.status, Exit.UNFINISHED)
+
+
+def _has_bar(trainer: "Trainer") -> bool:
+    """Whether the trainer shows its own progress: a terminal has no room for two bars of one run."""
+    from arkor.runner.progress_bar import ProgressBar
+
+    return any(consumer.name == ProgressBar.name for consumer in trainer.consumers)
 
 
 def _place(error: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from arkor.cli import account, backend, init, runs, start
+from arkor.cli import account, backend, init, replay, resume, runs, start, watch
 from arkor.cli.door import ErrorDoor
 from arkor.cli.render import show
 
@@ -62,6 +62,10 @@ def common(
 app.command()(init.init)
 app.command()(start.start)
 app.command()(start.build)
+app.command()(resume.resume)
+app.command()(watch.watch)
+app.command()(resume.adopt)
+app.command()(replay.replay)
 app.command()(runs.runs)
 app.command("show")(runs.show_run)
 app.command()(runs.events)

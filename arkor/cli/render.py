@@ -27,8 +27,9 @@ STYLES = {
     "running": "cyan",
     "queued": "blue",
     "submitting": "blue",
+    "orphan": "yellow",
 }
-"""The colours of the statuses we know."""
+"""The colours of the words we know."""
 
 
 def note(text: str) -> None:

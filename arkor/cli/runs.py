@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arkor.cli.arguments import Id, Json
 from arkor.cli.door import Exit
+from arkor.cli.ownership import in_words, is_orphan, lease_of, to_json
 from arkor.cli.place import journal, store_home
 from arkor.cli.render import note, show, show_facts, show_json, show_json_line, show_table, when
 from arkor.cli.wording import summary
@@ -17,18 +19,9 @@ from arkor.core.record import Record
 
 if TYPE_CHECKING:
     from arkor.store.journal import RunRow
+    from arkor.store.lease import Lease
 
 __all__ = ["cancel", "events", "runs", "show_run"]
-
-Id = Annotated[
-    str,
-    typer.Argument(
-        metavar="ID",
-        help="A run's or a job's id, a unique prefix of one, or @last.",
-        show_default=False,
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def runs(
@@ -50,8 +43,9 @@ def runs(
     book = journal()
     root = None if everywhere else str(project_root())
     found = book.runs(project_root=root, status=status, limit=limit)
+    leases = [lease_of(book, row) for row in found]
     if as_json:
-        show_json([_row(each) for each in found])
+        show_json([_row(*each) for each in zip(found, leases, strict=True)])
         return
     if not found:
         elsewhere = root is not None and book.runs(limit=1)
@@ -62,9 +56,14 @@ def runs(
         )
         return
     show_table(
-        ("run", "name", "status", "job", "created"),
-        ((row.run_id, row.name, row.status, row.job_id, when(row.created_at)) for row in found),
+        ("run", "name", "status", "job", "created", "owner"),
+        (
+            (row.run_id, row.name, row.status, row.job_id, when(row.created_at), in_words(lease))
+            for row, lease in zip(found, leases, strict=True)
+        ),
     )
+    if any(lease and is_orphan(lease) for lease in leases):
+        note("an orphan's process has died: `arkor resume ID` takes the run up")
 
 
 def show_run(id: Id, as_json: Json = False) -> None:
@@ -74,10 +73,11 @@ def show_run(id: Id, as_json: Json = False) -> None:
     """
     book = journal()
     state = book.run(id)
+    lease = lease_of(book, book.row(state.run_id))
     if as_json:
-        show_json(_state(state))
+        show_json(_state(state, lease))
     else:
-        show_facts(_facts(state))
+        show_facts(_facts(state, lease))
 
 
 def events(
@@ -126,7 +126,7 @@ def cancel(id: Id) -> None:
     note(f"asked the backend to stop job {job.id}, which is {job.status} now")
 
 
-def _row(row: "RunRow") -> dict[str, Any]:
+def _row(row: "RunRow", lease: "Lease | None") -> dict[str, Any]:
     return {
         "runId": row.run_id,
         "jobId": row.job_id,
@@ -136,10 +136,11 @@ def _row(row: "RunRow") -> dict[str, Any]:
         "createdAt": row.created_at,
         "projectRoot": row.project_root,
         "runKey": row.run_key,
+        "owner": to_json(lease),
     }
 
 
-def _state(state: RunState) -> dict[str, Any]:
+def _state(state: RunState, lease: "Lease | None") -> dict[str, Any]:
     return {
         "runId": state.run_id,
         "jobId": state.job_id,
@@ -154,18 +155,20 @@ def _state(state: RunState) -> dict[str, Any]:
         "counts": state.counts,
         "records": state.records,
         "lastEventId": state.last_event_id,
+        "owner": to_json(lease),
         "consumers": [_consumer(state, name) for name in _consumers(state)],
         "head": state.head.hex(),
         "provenance": state.provenance,
     }
 
 
-def _facts(state: RunState) -> Iterator[tuple[str, object]]:
+def _facts(state: RunState, lease: "Lease | None") -> Iterator[tuple[str, object]]:
     job = state.job
     yield "run", state.run_id
     yield "job", state.job_id
     yield "name", state.name
     yield "status", state.status
+    yield "owner", in_words(lease)
     if job is not None:
         yield "error", job.error
         yield "created", when(job.created_at)
@@ -190,16 +193,21 @@ def _consumers(state: RunState) -> list[str]:
 
 def _consumer(state: RunState, name: str) -> dict[str, Any]:
     consumer = state.consumer(name)
-    return {"name": name, "cursor": consumer.cursor, "failures": consumer.failures}
+    return {
+        "name": name,
+        "cursor": consumer.cursor,
+        "attempt": consumer.attempt,
+        "failures": consumer.failures,
+    }
 
 
 def _progress(state: RunState, name: str) -> str:
     consumer = state.consumer(name)
     done = f"finished up to record {consumer.cursor} of {state.records}"
-    if not consumer.failures:
+    if consumer.attempt == 1 or state.settled:
         return done
-    times = "once" if consumer.failures == 1 else f"{consumer.failures} times"
-    return f"{done}; the next call has raised {times}"
+    why = "has raised" if consumer.failures else "may have been under way when its process died"
+    return f"{done}; the next call {why}, and will be attempt {consumer.attempt}"
 
 
 def _record(record: Record) -> dict[str, Any]:

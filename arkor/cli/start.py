@@ -2,12 +2,15 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from arkor.cli.follow import Following
 from arkor.cli.render import note, relative, show
+
+if TYPE_CHECKING:
+    from arkor.runner.trainer import Trainer
 
 __all__ = ["build", "start"]
 
@@ -73,5 +76,10 @@ def start(
     if new:
         changes["resume"] = "never"
     trainer = load_trainer(entry)
-    following = Following(trainer.with_options(**changes) if changes else trainer, new)
-    raise typer.Exit(following.run(detach))
+    if changes:
+        trainer = trainer.with_options(**changes)
+
+    async def take() -> "Trainer":
+        return trainer
+
+    raise typer.Exit(Following(take).run(detach=detach))

@@ -75,6 +75,8 @@ def bind(callbacks: CallbackSet | Sequence[CallbackSet] | None) -> tuple[BoundCa
 
 
 def _bind(item: object, *, alone: bool) -> BoundCallbacks:
+    if isinstance(item, BoundCallbacks):
+        return item
     if isinstance(item, type):
         raise ConfigError(
             f"callbacks must be an object, not the class {item.__qualname__}; "

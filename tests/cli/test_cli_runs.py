@@ -89,7 +89,7 @@ def test_runs_of_this_project_are_listed_newest_first(
     assert [row["runId"] for row in listed("--all", "--limit", "1")] == [other]
 
     table = here("runs").stdout.splitlines()
-    assert table[0].split() == ["run", "name", "status", "job", "created"]
+    assert table[0].split() == ["run", "name", "status", "job", "created", "owner"]
     assert table[1].split()[:4] == [newer, "beta", "running", "job-beta"]
     assert table[2].split()[:4] == [run_id, "alpha", "failed", "job-alpha"]
 
@@ -118,7 +118,7 @@ def test_show_says_what_the_log_adds_up_to(here: Arkor, run_id: str) -> None:
     assert said["checkpoints"] == [5]
     assert said["latest"] == {"step": 5, "loss": 0.5}
     assert said["records"] == 7
-    assert said["consumers"] == [{"name": "main", "cursor": 0, "failures": 0}]
+    assert said["consumers"] == [{"name": "main", "cursor": 0, "attempt": 1, "failures": 0}]
     assert said["job"]["error"] == "no \x1b[31mmemory\u2028left"
 
     text = here("show", "@last").stdout

@@ -249,7 +249,7 @@ def test_a_second_signal_cuts_a_blocking_callback_short(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
-    assert "the same command again" in err
+    assert "arkor resume" in err
     assert "Traceback" not in err
 
 

@@ -1,0 +1,17 @@
+"""Arguments and options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["Id", "Json"]
+
+Id = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="A run's or a job's id, a unique prefix of one, or @last.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
