@@ -7,7 +7,7 @@ release does not know survives in the log. Types are an open set: an unknown one
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, Never
+from typing import Any, Final, Never
 
 __all__ = [
     "CheckpointSaved",
@@ -135,7 +135,7 @@ class _NotJson:
 
 def _parse(data: str) -> object:
     try:
-        return json.loads(data, parse_constant=_refuse)
+        return _JSON.decode(data)
     except (ValueError, RecursionError):
         return _NotJson("the data is not JSON")
 
@@ -143,6 +143,9 @@ def _parse(data: str) -> object:
 def _refuse(constant: str) -> Never:
     # NaN and Infinity are Python's own extension, not JSON (RFC 8259, 6).
     raise ValueError(constant)
+
+
+_JSON: Final = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _read(type: str, payload: dict[str, Any]) -> Event:

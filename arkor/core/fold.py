@@ -41,6 +41,14 @@ from arkor.errors import ProtocolError
 
 __all__ = ["INITIAL", "Consumer", "RunState", "fold", "fold_all", "number_of", "receive"]
 
+MOST_CHECKPOINTS: Final = 1000
+"""Steps that a state keeps; the log has them all."""
+
+MOST_TYPES: Final = 256
+"""Types of events that are counted apart: whoever invents more must not fill the memory."""
+
+OTHER_TYPES: Final = "(other types)"
+
 LONGEST_NUMBER: Final = 18
 """Digits of the longest id that is read as a number."""
 
@@ -73,9 +81,9 @@ class RunState:
     `status` is `submitting` until the backend has accepted the run (or `refused` if it would
     not), then the job's own.
     `records` is the last record's seq. `latest` holds the newest figure of each metric,
-    `counts` how many events of each type came, `checkpoints` the steps saved. `last_event_id`
-    is where the stream goes on, `last_id_seq` the record that carries it, and `highest_id` the
-    greatest id that is a number.
+    `counts` how many events of each type came, `checkpoints` the last steps saved, 1000 at most.
+    `last_event_id` is where the stream goes on, `last_id_seq` the record that carries it, and
+    `highest_id` the greatest id that is a number.
     """
 
     run_id: str = ""
@@ -137,41 +145,52 @@ def fold_all(records: Iterable[Record], state: RunState = INITIAL) -> RunState:
 
 def fold(state: RunState, record: Record) -> RunState:
     """The state after one more record."""
-    state = replace(state, run_id=record.run_id, records=record.seq, head=record.digest)
+    # A state has many fields, and copying it is what folding costs: one copy for most records.
+    changes: dict[str, Any] = {
+        "run_id": record.run_id,
+        "records": record.seq,
+        "head": record.digest,
+    }
     if record.sse_id is not None:
-        state = _identified(state, record.sse_id)
+        changes |= _identity(state, record, record.sse_id)
     if record.source == "stream":
-        return _observe(state, record)
+        return _observe(state, record, changes)
+    state = replace(state, **changes)
     note = read_note(record)
     return state if note is None else _note(state, record, note)
 
 
-def _identified(state: RunState, id: str) -> RunState:
+def _identity(state: RunState, record: Record, id: str) -> dict[str, Any]:
     number = number_of(id)
-    return replace(
-        state,
+    return {
         # An empty id asks for no place to go on from (WHATWG HTML, 9.2.6).
-        last_event_id=id or None,
-        last_id_seq=state.records,
-        highest_id=state.highest_id if number is None else max(number, state.highest_id or number),
-    )
+        "last_event_id": id or None,
+        "last_id_seq": record.seq,
+        "highest_id": state.highest_id
+        if number is None
+        else max(number, state.highest_id or number),
+    }
 
 
-def _observe(state: RunState, record: Record) -> RunState:
-    counts = {**state.counts, record.type: state.counts.get(record.type, 0) + 1}
-    state = replace(state, counts=counts)
+def _observe(state: RunState, record: Record, changes: dict[str, Any]) -> RunState:
+    changes["counts"] = _counted(state.counts, record.type)
     if state.terminal:
-        return state
+        return replace(state, **changes)
     event = decode(record.type, record.data, state.job_id)
-    return _apply(state, record, event)
+    if isinstance(event, TrainingLog):
+        return replace(state, **changes, latest=_newest(state.latest, event))
+    return _apply(replace(state, **changes), record, event)
+
+
+def _counted(counts: Mapping[str, int], type: str) -> Mapping[str, int]:
+    kind = type if type in counts or len(counts) < MOST_TYPES else OTHER_TYPES
+    return {**counts, kind: counts.get(kind, 0) + 1}
 
 
 def _apply(state: RunState, record: Record, event: Event) -> RunState:
     match event:
-        case TrainingLog():
-            return replace(state, latest=_newest(state.latest, event))
         case CheckpointSaved(step):
-            return replace(state, checkpoints=(*state.checkpoints, step))
+            return replace(state, checkpoints=(*state.checkpoints, step)[-MOST_CHECKPOINTS:])
         case TrainingStarted(timestamp):
             return _status(state, "running", startedAt=timestamp or record.recorded_at)
         case TrainingCompleted(timestamp, artifacts):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 __all__ = ["SHORTEST_SECRET", "mask", "redact", "without_token"]
@@ -28,9 +29,10 @@ def redact(text: str, secrets: Iterable[str], salt: bytes) -> str:
     return text
 
 
-def _forms(secret: str) -> set[str]:
+@lru_cache(maxsize=32)
+def _forms(secret: str) -> frozenset[str]:
     ascii_only, plain = (json.dumps(secret, ensure_ascii=each)[1:-1] for each in (True, False))
-    return {secret, ascii_only, plain, plain.replace("/", "\\/")}
+    return frozenset({secret, ascii_only, plain, plain.replace("/", "\\/")})
 
 
 def without_token(config: Mapping[str, Any], salt: bytes) -> dict[str, Any]:

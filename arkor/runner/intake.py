@@ -6,7 +6,7 @@ ids. Each event enters the log exactly once; what is odd about it is noted besid
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain, takewhile
+from itertools import takewhile
 
 from arkor.client.sse import Frame, Oversize
 from arkor.core.events import Malformed, TrainingCompleted, TrainingFailed, decode, type_of
@@ -124,11 +124,13 @@ class Intake:
         first = self.journal.find_sse(self.run_id, sse_id)
         if first is None:
             return StreamConflict(sse_id) if sse_id in self._seen else None
-        for record in chain([first], self.journal.records(self.run_id, after=first.seq)):
-            if (record.sse_id, record.data) == (sse_id, entry.data):
-                self.unnamed = self._unnamed_after(record.seq)
-                return entry
-        return StreamConflict(sse_id, first.seq)
+        known: Record | None = first
+        if first.data != entry.data:
+            known = self.journal.find_sse(self.run_id, sse_id, entry.data)
+        if known is None:
+            return StreamConflict(sse_id, first.seq)
+        self.unnamed = self._unnamed_after(known.seq)
+        return entry
 
     def _unnamed(self, entry: Entry) -> Entry | None:
         if entry.type == "end":

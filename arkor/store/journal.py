@@ -134,10 +134,10 @@ class Journal:
         with self._door.connect() as connection:
             return read_tail(connection, run_id)
 
-    def find_sse(self, run_id: str, sse_id: str) -> Record | None:
-        """The run's first record with that event id."""
+    def find_sse(self, run_id: str, sse_id: str, data: str | None = None) -> Record | None:
+        """The run's first record with that event id, and with that data where it is given."""
         with self._door.connect() as connection:
-            return read_first(connection, run_id, sse_id)
+            return read_first(connection, run_id, sse_id, data)
 
     def lease(self, run_id: str) -> Lease | None:
         """Who owns the run, or did; `None` if there is no such run."""

@@ -59,9 +59,13 @@ def read_tail(connection: Connection, run_id: str) -> Record | None:
     return _record(run_id, rows[0], rows[1].digest if len(rows) > 1 else GENESIS)
 
 
-def read_first(connection: Connection, run_id: str, sse_id: str) -> Record | None:
-    """The run's first record with that event id."""
+def read_first(
+    connection: Connection, run_id: str, sse_id: str, data: str | None = None
+) -> Record | None:
+    """The run's first record with that event id, and with that data where it is given."""
     query = _of(run_id).where(records.c.sse_id == sse_id).order_by(records.c.seq).limit(1)
+    if data is not None:
+        query = query.where(records.c.data == data)
     seq = connection.execute(query.with_only_columns(records.c.seq)).scalar()
     return None if seq is None else next(read_page(connection, run_id, seq - 1, 1))
 

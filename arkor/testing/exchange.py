@@ -4,7 +4,7 @@ import asyncio
 import http
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -71,7 +71,7 @@ async def send(writer: asyncio.StreamWriter, answer: Answer, *, head_only: bool)
     await writer.drain()
 
 
-async def _steps(writer: asyncio.StreamWriter, steps: Sequence[Step], *, chunked: bool) -> None:
+async def _steps(writer: asyncio.StreamWriter, steps: Iterable[Step], *, chunked: bool) -> None:
     for step in steps:
         match step:
             case bytes():

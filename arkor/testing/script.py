@@ -2,7 +2,7 @@
 
 import json as _json
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -63,13 +63,15 @@ Step = bytes | Wait | Until | Forever | Cut | Call
 class Answer:
     """One answer. A `body` of bytes has a length; one of steps is sent chunked, as it goes.
 
+    Steps that an iterator makes are made as they are sent, and for one connection only.
+
     `before` is done before the status line: `(Wait(2),)` is a slow backend, `(Cut(),)` one that
     hangs up, `(Forever(),)` one that never answers.
     """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Sequence[Step] = b""
+    body: bytes | Iterable[Step] = b""
     before: Sequence[Step] = ()
 
 
