@@ -105,5 +105,6 @@ class ProgressBar:
             self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:
-        self._broken = True
-        log.warning("the progress is no longer shown: %s: %s", type(error).__name__, error)
+        if not self._broken:
+            self._broken = True
+            log.warning("the progress is no longer shown: %s: %s", type(error).__name__, error)

@@ -91,6 +91,18 @@ def test_on_a_terminal_a_bar_shows_the_progress(environ: dict[str, str], folder:
     assert shown.endswith("Job job-1 finished with status=completed\r\n")
 
 
+def test_a_bar_of_the_trainers_own_is_the_only_one(arkor: Arkor, folder: Path) -> None:
+    before = "from arkor import ProgressBar"
+    write_entry(folder, "callbacks=ProgressBar()", before)
+    with ScriptedBackend([STARTED, LOG, SAVED, COMPLETED]) as backend:
+        done = arkor("start", "--backend", backend.url)
+    assert done.returncode == 0, done.stderr
+    lines = done.stderr.splitlines()
+    assert all(line.startswith("cli  ") for line in lines), lines
+    assert lines.count("cli  checkpoint saved at step 5") == 1
+    assert lines[-1] == "cli  step 5/10  loss 0.5  completed"
+
+
 def read_all(terminal: int) -> str:
     """What was written to a terminal until its other side was closed, which Linux says as EIO."""
     shown = b""
