@@ -25,14 +25,16 @@ CANCELLED: Final = "a cancel request"
 class Ending:
     """Whether a run's job has ended, and the record of that. `appended` is called after it.
 
-    After a cancel request the job may have ended while its last events are still on their way.
-    It is then `known` to have ended, and recorded when the stream has brought them.
+    A job that was cancelled, or whose stream fell silent, may have ended while its last events
+    are still on their way. It is then `known` to have ended, and that is recorded by `settle`
+    when the stream has brought them.
     """
 
     run: OwnedRun
     appended: Callable[[], None]
     known: asyncio.Event = field(default_factory=asyncio.Event)
     _job: Job | None = None
+    _cause: str = ""
 
     async def look(self, cause: str) -> bool:
         """Whether the job has ended; then that is recorded. Raises for a final refusal only."""
@@ -41,21 +43,27 @@ class Ending:
             self._record(job, cause)
         return self.run.state.terminal
 
-    async def await_cancelled(self) -> None:
-        """Return when, after a cancel request, the job has ended. Nothing is recorded yet."""
-        await self.run.cancelled.wait()
+    async def learn(self, cause: str) -> None:
+        """Ask the job. If it has ended, that is known from now on, and not yet recorded."""
+        job = await self._fetch()
+        if job is not None and not self.known.is_set():
+            self._job, self._cause = job, cause
+            self.known.set()
+
+    async def await_known(self) -> None:
+        """Return when the job is known to have ended; after a cancel request it is asked."""
+        await _either(self.run.cancelled, self.known)
         options = self.run.session.options
         pause = Backoff(options.reconnect_delay, options.max_reconnect_delay)
-        self._job = await self._fetch()
-        while self._job is None:
-            await asyncio.sleep(pause.next_delay())
-            self._job = await self._fetch()
-        self.known.set()
+        while not self.known.is_set():
+            await self.learn(CANCELLED)
+            if not self.known.is_set():
+                await asyncio.sleep(pause.next_delay())
 
     def settle(self) -> None:
         """Record the end that is known: the stream has no more to say."""
         if self._job is not None:
-            self._record(self._job, CANCELLED)
+            self._record(self._job, self._cause)
 
     async def _fetch(self) -> Job | None:
         """The job if it has ended; `None` if it has not, or cannot be asked at the moment."""
@@ -79,3 +87,12 @@ class Ending:
         body = {**job.to_wire(), "config": without_token(job.config, self.run.salt)}
         self.run.append([entry_of(Reconciled(body, cause))], durable=True)
         self.appended()
+
+
+async def _either(*events: asyncio.Event) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from arkor.client.retry import Backoff, classify
-from arkor.client.stream import EventStream, NoStreamError, StreamError, open_events
+from arkor.client.stream import (
+    EventStream,
+    NoStreamError,
+    StreamError,
+    StreamIdleError,
+    open_events,
+)
 from arkor.core.notes import StreamClosed, StreamOpened, entry_of
 from arkor.errors import (
     ArkorError,
@@ -89,7 +95,7 @@ class Ingest:
         the options' limit of failures in a row is passed, `JournalError` when the log cannot
         be written.
         """
-        tasks = [asyncio.create_task(self._stream()), asyncio.create_task(self._end_cancelled())]
+        tasks = [asyncio.create_task(self._stream()), asyncio.create_task(self._end_known())]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -103,9 +109,9 @@ class Ingest:
         while not self.run.state.terminal:
             await self._connect()
 
-    async def _end_cancelled(self) -> None:
-        """After a cancel request, end the run when its job has ended: no event tells it."""
-        await self._ending.await_cancelled()
+    async def _end_known(self) -> None:
+        """End the run when its job is known to have ended and its stream has no more to say."""
+        await self._ending.await_known()
         calm = 0
         while calm < CALM:
             before = self._arrivals
@@ -134,6 +140,8 @@ class Ingest:
         except (BackendUnreachableError, ProtocolError, StreamError) as error:
             self._closed(intake, str(error))
             self.run.session.lost()
+            if isinstance(error, StreamIdleError):
+                await self._ending.learn("an idle stream")
             await self._failed(error)
         else:
             await self._after(intake, ended)

@@ -554,6 +554,24 @@ def test_silence_is_found_in_time(
     assert IDLE * 0.9 <= stamps.silence < IDLE * 1.1 + SLACK
 
 
+def test_an_idle_stream_has_the_job_fetched(backend: ScriptedBackend) -> None:
+    """It has ended, and its last events are still to be had."""
+
+    def finish() -> None:
+        backend.jobs["job-1"].update(status="failed", error="evicted")
+
+    silent = event_stream(step(1, "1"), Call(finish), Forever())
+    backend.on("GET", STREAM, silent, event_stream(step(2, "2"), Forever()))
+    run = trainer(backend, idle_timeout=0.2)
+    result = run.wait_sync()
+    assert (result.status, result.job.error) == ("failed", "evicted")
+    assert steps(run) == [1, 2]
+    assert asked(backend) == "SJS"
+    (note,) = notes(run, Reconciled)
+    assert isinstance(note, Reconciled)
+    assert note.cause == "an idle stream"
+
+
 @pytest.mark.parametrize("sign", [PING, b": still here\n", b"\n"], ids=["ping", "comment", "LF"])
 def test_a_sign_of_life_now_and_then_is_no_silence(backend: ScriptedBackend, sign: bytes) -> None:
     signs: list[Step] = [each for _ in range(12) for each in (sign, Wait(IDLE / 5))]
