@@ -187,7 +187,7 @@ class Delivery:
         note = CallbackFailed(consumer.name, record.seq, callback, attempt, text)
         self.positions[consumer.name] = receive(self.positions[consumer.name], note)
         try:
-            await self.run.note(note)
+            await self.run.sign(note)
         except JournalError as refusal:
             # The caller is told what the callback raised; that the journal failed, too, is said.
             log.warning("run %s: %s", self.run.run_id, refusal)
@@ -201,7 +201,7 @@ class Delivery:
             return
         self.positions[name] = receive(self.positions[name], note)
         if not consumer.replays or self._is_kept(record):
-            await self.run.note(note)
+            await self.run.sign(note)
 
     def _is_kept(self, record: Record) -> bool:
         return record.type == "checkpoint.saved" or self.state.terminal

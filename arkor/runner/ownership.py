@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from arkor.core.fold import INITIAL, RunState, fold_all
-from arkor.core.notes import CancelRequested, Note, SubmitRequested, entry_of
+from arkor.core.notes import (
+    CallbackCompleted,
+    CallbackFailed,
+    CancelRequested,
+    Note,
+    SubmitRequested,
+    entry_of,
+)
 from arkor.core.record import Entry, Record
 from arkor.core.redact import redact
 from arkor.errors import JournalError, RunOwnedError
@@ -52,6 +59,7 @@ class OwnedRun:
     state: RunState = INITIAL
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     _renewal: asyncio.Task[None] | None = field(default=None, repr=False)
+    _late: list[Entry] = field(default_factory=list, repr=False)
 
     @property
     def job_id(self) -> str:
@@ -85,6 +93,24 @@ class OwnedRun:
 
         return await on_engine(write())
 
+    async def sign(self, receipt: CallbackCompleted | CallbackFailed) -> None:
+        """Append the receipt of a call. One that cannot be written now is, before any other call.
+
+        Raises `JournalError` all the same: the call must not be followed by another.
+        """
+
+        async def write() -> None:
+            entry = entry_of(receipt)
+            try:
+                self.append([entry], durable=False)
+            except RunOwnedError:
+                raise
+            except JournalError:
+                self._late.append(entry)
+                raise
+
+        await on_engine(write())
+
     async def request_cancel(self, reason: str | None = None) -> None:
         """Note the wish to stop the run, and tell the backend. On Arkor's thread."""
         self.append([entry_of(CancelRequested(reason))], durable=False)
@@ -107,6 +133,19 @@ class OwnedRun:
     def work(self) -> None:
         """Take an idle run up again. Raises `RunOwnedError` if another process has taken it."""
         self.writer.set_active(self.run_id, self.epoch)
+        self._sign_late()
+
+    def leave(self) -> None:
+        """End a wait: give the run up if it is settled, else keep it for the next wait.
+
+        A receipt that still cannot be written raises `JournalError`, and leaves the run as one
+        whose process dies would: the next owner's first call may then be a repeat, and says so.
+        """
+        self._sign_late()
+        if self.state.settled:
+            self.release()
+        else:
+            self.rest()
 
     def rest(self) -> None:
         """Leave the run idle: ours still, but another process may take it over on request."""
@@ -117,6 +156,11 @@ class OwnedRun:
         if self._renewal is not None:
             self._renewal.cancel()
         self.writer.release(self.run_id, self.epoch)
+
+    def _sign_late(self) -> None:
+        if self._late:
+            self.append(self._late, durable=False)
+            self._late.clear()
 
     def _redacted(self, entry: Entry) -> Entry:
         data = redact(entry.data, self.session.secrets, self.salt)

@@ -250,13 +250,9 @@ async def _begin(run: OwnedRun, ingest: Ingest) -> None:
 
 
 async def _leave(run: OwnedRun, ingest: Ingest) -> None:
-    """End a wait: give the run up if it is settled, else keep it for the next wait."""
     await ingest.stop()
     await run.session.close()
-    if run.state.settled:
-        run.release()
-    else:
-        run.rest()
+    run.leave()
 
 
 def _nothing() -> None:
