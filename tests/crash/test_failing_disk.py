@@ -1,0 +1,29 @@
+"""Some writes and syncs of a run fail; scripts/soak fails every one."""
+
+import os
+from pathlib import Path
+
+import pytest
+from failing_disk import available, fail_nth
+
+NEEDS = "needs strace(1): apt-get install strace"
+SAMPLE = [
+    ("pwrite64:error=ENOSPC", 3),  # while the journal is made
+    ("pwrite64:error=ENOSPC", 82),  # a receipt's
+    ("pwrite64:error=EIO", 60),
+    ("pwrite64:error=EIO", 91),
+    ("fdatasync:error=EIO", 6),
+    ("fsync:error=EIO", 1),
+]
+
+
+@pytest.mark.parametrize(("fault", "nth"), SAMPLE)
+def test_a_failing_disk_is_named_and_costs_nothing(tmp_path: Path, fault: str, nth: int) -> None:
+    if not available():
+        if os.environ.get("CI") == "true":
+            pytest.fail(NEEDS)
+        pytest.skip(NEEDS)
+    failure = fail_nth(tmp_path / "scene", fault, nth)
+    assert (failure.reached, failure.error) == (True, "JournalError")
+    assert failure.verdict.wrong() == {}
+    assert failure.verdict.events == 12
