@@ -1,7 +1,9 @@
 """The tables as they are today.
 
 `records` is the truth; every other column about a run is an index that can be rebuilt from it.
-A change here needs a migration: `scripts/revision`.
+A change here needs a migration: `scripts/revision`. What only SQLite knows (tables without a rowid,
+an index over some of the rows) stands in the migrations alone: naming it here would load every
+SQLite driver with `import arkor`.
 """
 
 from sqlalchemy import (
@@ -67,16 +69,9 @@ records = Table(
     Column("recorded_at", Text, nullable=False),
     # `prev_digest` is not stored: it is the digest of the record before.
     Column("digest", LargeBinary(32), nullable=False),
-    sqlite_with_rowid=False,
 )
 
-_identified = records.c.sse_id.is_not(None)
-Index(
-    "ix_records_sse_id",
-    records.c.run,
-    records.c.sse_id,
-    sqlite_where=_identified,
-)
+Index("ix_records_sse_id", records.c.run, records.c.sse_id)
 
 leases = Table(
     "leases",
