@@ -10,7 +10,7 @@ import typer
 
 from arkor.cli.arguments import Id, Json
 from arkor.cli.door import Exit
-from arkor.cli.place import journal, store_home
+from arkor.cli.place import journal, store_home, working_in
 from arkor.cli.render import note, show, show_json
 from arkor.core.fold import RunState
 from arkor.errors import ConfigError
@@ -57,19 +57,28 @@ def replay(
 
 
 def _replay(state: RunState, entry: Path | None) -> tuple["RecordedEntry", "ReplayReport"]:
+    from arkor.runner.recorded import recorded_root
+    from arkor.store.state import project_root
+
+    home, given = store_home(), entry and entry.absolute()
+    with working_in(project_root(given.parent) if given else recorded_root(state)):
+        return _run_again(state, given, home)
+
+
+def _run_again(
+    state: RunState, entry: Path | None, home: Path
+) -> tuple["RecordedEntry", "ReplayReport"]:
     from arkor.runner.recorded import load_recorded
     from arkor.runner.replay import replay as run_again
 
-    home = store_home()
     recorded = load_recorded(state, entry)
     if recorded is None:
         raise ConfigError(
             f"run {state.run_id} was started by a script of its own; name the entry whose "
             f"callbacks are to be run: arkor replay {state.run_id} --entry PATH"
         )
-    with contextlib.chdir(recorded.project_root):
-        again = run_again(state.run_id, recorded.trainer.consumers, strict=False, home=home)
-        return recorded, asyncio.run(again)
+    again = run_again(state.run_id, recorded.trainer.consumers, strict=False, home=home)
+    return recorded, asyncio.run(again)
 
 
 def _print(recorded: "RecordedEntry", report: "ReplayReport", unbound: list[str]) -> None:

@@ -1,7 +1,6 @@
 """`arkor resume` and `arkor adopt`: runs that an earlier process left behind."""
 
 import asyncio
-import contextlib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,8 +10,9 @@ import typer
 from arkor.cli.arguments import Id
 from arkor.cli.door import Exit, say_error
 from arkor.cli.follow import Following
-from arkor.cli.place import store_home
+from arkor.cli.place import store_home, working_in
 from arkor.cli.render import note, show, show_table, when
+from arkor.core.fold import RunState
 from arkor.errors import ArkorError, ConfigError
 
 if TYPE_CHECKING:
@@ -76,11 +76,18 @@ def adopt(
 
 
 def _resume(id: str, home: Path, *, submit_again: bool = False) -> int:
-    from arkor.runner.recorded import load_recorded
-    from arkor.runner.takeover import resume_run, resume_with
+    from arkor.runner.recorded import recorded_root
     from arkor.store.journal import open_journal
 
     state = open_journal(home).run(id)
+    with working_in(recorded_root(state)):
+        return _take_over(state, home, submit_again)
+
+
+def _take_over(state: RunState, home: Path, submit_again: bool) -> int:
+    from arkor.runner.recorded import load_recorded
+    from arkor.runner.takeover import resume_run, resume_with
+
     recorded = load_recorded(state)
     if recorded is None:
         note(
@@ -101,8 +108,7 @@ def _resume(id: str, home: Path, *, submit_again: bool = False) -> int:
     taking = partial(
         resume_with, state.run_id, recorded.trainer, submit_again=submit_again, home=home
     )
-    with contextlib.chdir(recorded.project_root):
-        return Following(taking, run_id=state.run_id, home=home).run()
+    return Following(taking, run_id=state.run_id, home=home).run()
 
 
 def _resume_all(home: Path) -> int:

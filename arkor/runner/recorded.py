@@ -14,7 +14,7 @@ from arkor.runner.manifest import find_trainer
 from arkor.runner.sources import Archive, Folder, Tree
 from arkor.runner.trainer import Trainer
 
-__all__ = ["RecordedEntry", "load_recorded"]
+__all__ = ["RecordedEntry", "load_recorded", "recorded_root"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ def load_recorded(state: RunState, entry: Path | str | None = None) -> RecordedE
     `None` if there is neither: the run was started by a script of its own. Raises `EntryError`
     as `load_trainer` does, and if the entry's trainer is none of `create_trainer`.
     """
-    path = entry or _recorded_path(state.provenance)
+    root, name = recorded_root(state), state.provenance.get("entry")
+    path = entry or (root / str(name) if root else None)
     if path is None:
         return None
     loaded = load_entry(path)
@@ -49,9 +50,10 @@ def load_recorded(state: RunState, entry: Path | str | None = None) -> RecordedE
     return RecordedEntry(trainer, loaded.path, loaded.project_root, tuple(sorted(changed)))
 
 
-def _recorded_path(provenance: Mapping[str, Any]) -> Path | None:
-    entry, root = provenance.get("entry"), provenance.get("project_root")
-    return Path(str(root or "."), str(entry)) if entry else None
+def recorded_root(state: RunState) -> Path | None:
+    """The project's root of the recorded entry; `None` if no entry is recorded."""
+    provenance = state.provenance
+    return Path(str(provenance.get("project_root") or ".")) if provenance.get("entry") else None
 
 
 def _changed(recorded: Mapping[str, Any], loaded: Loaded) -> Iterator[str]:

@@ -105,7 +105,8 @@ def test_changed_code_is_named_and_runs_from_its_projects_root(
 ) -> None:
     with ScriptedBackend([STARTED, LOG, FAILED]) as backend:
         run_id = leave(arkor, backend)
-        before = "def here(ctx):\n    import os; print('in', os.getcwd())"
+        before = "import os\nprint('loaded in', os.getcwd())\n"
+        before += "def here(ctx):\n    print('called in', os.getcwd())"
         write_entry(project, 'callbacks={"on_log": here}', before=before)
         done = subprocess.run(
             [sys.executable, "-m", "arkor", "resume", run_id],
@@ -117,7 +118,8 @@ def test_changed_code_is_named_and_runs_from_its_projects_root(
         )
     assert done.returncode == 1, done.stderr
     assert "changed since the run began: src/arkor/index.py" in done.stderr
-    assert f"in {project}" in done.stdout
+    assert f"loaded in {project}\n" in done.stdout
+    assert f"called in {project}\n" in done.stdout
 
 
 def test_several_orphans_are_listed_and_all_of_them_resumed(
