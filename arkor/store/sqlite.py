@@ -122,7 +122,8 @@ def use_journal_mode(connection: Connection, mode: str, *, timeout: float) -> No
     deadline = time.monotonic() + timeout
     while driver.execute("PRAGMA journal_mode").fetchone()[0] != mode:
         try:
-            driver.execute(f"PRAGMA journal_mode={mode}")
+            # To the statement's very end: what it writes is committed only there.
+            driver.execute(f"PRAGMA journal_mode={mode}").fetchall()
         except sqlite3.OperationalError as error:
             # SQLite answers at once here, whatever the busy timeout says.
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
