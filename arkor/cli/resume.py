@@ -25,7 +25,7 @@ def resume(
     id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]",
+            metavar="ID",
             help="A run's or a job's id, a unique prefix of one, or @last; without one, the only "
             "run of this project whose process died.",
             show_default=False,
