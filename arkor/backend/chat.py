@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from arkor.backend.channel import Channel
+from arkor.backend.model import prepare_libraries
 from arkor.backend.question import Question
 from arkor.errors import CloudApiError
 
@@ -30,8 +31,7 @@ def main() -> int:
     """Answer until standard input ends."""
     channel = Channel.take_stdout()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    prepare_libraries()
     inbox = _Inbox()
     threading.Thread(target=inbox.fill, name="requests", daemon=True).start()
 

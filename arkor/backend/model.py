@@ -18,6 +18,7 @@ __all__ = [
     "is_local",
     "load_model",
     "load_tokenizer",
+    "prepare_libraries",
     "use_cores",
 ]
 
@@ -106,6 +107,19 @@ def load_model(found: str, *, model_id: str, four_bit: bool = False) -> Any:
         return model
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device=device, dtype=_dtype(model, device))
+
+
+def prepare_libraries(**more: str) -> None:
+    """Set what the libraries read when they are imported; a variable that is set stays."""
+    defaults = {
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        # Threads that spin while they wait starve each other where cores are shared.
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TOKENIZERS_PARALLELISM": "false",
+        **more,
+    }
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)
 
 
 def use_cores(model: Any) -> None:

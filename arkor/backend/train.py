@@ -25,7 +25,7 @@ from arkor.backend.channel import Channel, exit_with_parent
 from arkor.backend.checkpoints import checkpoint_saved, complete_checkpoints, drop_incomplete
 from arkor.backend.dataset import load_rows
 from arkor.backend.eventlog import EventLog
-from arkor.backend.model import find_model, in_brief, is_local
+from arkor.backend.model import find_model, in_brief, is_local, prepare_libraries
 from arkor.backend.options import Options
 from arkor.backend.rows import detect, lessons
 from arkor.errors import ArkorError, ConfigError
@@ -111,17 +111,8 @@ def _locked(file: Any) -> bool:
 
 
 def _set_environment(*, local: bool) -> None:
-    """What the libraries read when they are imported; a variable that is set stays."""
-    defaults = {
-        "CUDA_VISIBLE_DEVICES": "0",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }
-    if local:
-        defaults["HF_HUB_OFFLINE"] = "1"
-    for name, value in defaults.items():
-        os.environ.setdefault(name, value)
+    offline = {"HF_HUB_OFFLINE": "1"} if local else {}
+    prepare_libraries(CUDA_VISIBLE_DEVICES="0", HF_DATASETS_DISABLE_PROGRESS_BARS="1", **offline)
 
 
 def _sentence(error: Exception) -> str:
