@@ -31,7 +31,7 @@ class Failure:
         """Whether nothing has to be said: the name of a lock's holder could not be written, or
         SQLite's sync of a folder failed, which it passes over for filesystems that have none.
         """
-        return all(place.endswith(".lock") or place.endswith("/store") for place in self.places)
+        return all(place.endswith((".lock", "/store")) for place in self.places)
 
     @property
     def wrong(self) -> dict[str, object]:
