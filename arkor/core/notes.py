@@ -192,7 +192,8 @@ class StepCompleted:
     """A memoised side effect of a call: what it was, and the JSON it came to.
 
     `arguments` is a digest of what it was given. A step belongs to one call (`consumer`,
-    `record`, `callback`) and has its place among that call's steps by its order in the log.
+    `record`, `callback`); `place` is its number among the steps that the call asked for, from 1,
+    since of several at once the first to be asked for need not be the first to be done.
     """
 
     TYPE: ClassVar = "arkor.step.completed"
@@ -204,6 +205,7 @@ class StepCompleted:
     key: str
     arguments: str
     result: Any = None
+    place: int = 0
 
 
 @dataclass(frozen=True, slots=True)

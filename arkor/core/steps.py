@@ -37,14 +37,18 @@ def digest_arguments(*given: Any, **named: Any) -> str:
 
 
 def steps_in(records: Iterable[Record]) -> dict[CallId, list[Step]]:
-    """The steps that the log holds for each call, in order."""
-    found: dict[CallId, list[Step]] = {}
+    """The steps that the log holds for each call, in the order in which it asked for them."""
+    found: dict[CallId, list[tuple[int, Step]]] = {}
     for record in records:
         note = read_note(record) if record.type == StepCompleted.TYPE else None
         if isinstance(note, StepCompleted):
             step = Step(note.kind, note.key, note.arguments, note.result)  # type: ignore[arg-type]
-            found.setdefault((note.record, note.consumer, note.callback), []).append(step)
-    return found
+            call = (note.record, note.consumer, note.callback)
+            found.setdefault(call, []).append((note.place, step))
+    return {
+        call: [step for _, step in sorted(steps, key=lambda each: each[0])]
+        for call, steps in found.items()
+    }
 
 
 def _name_of_type(value: object) -> str:

@@ -5,6 +5,7 @@ and is made again, to rebuild state or in an offline replay, a step is only reca
 the log does not hold is a divergence.
 """
 
+import asyncio
 import inspect
 import json
 import random
@@ -61,6 +62,7 @@ class Call:
         self._recorder = recorder
         self._strict = strict
         self._counts: dict[StepKind, int] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
         self._streams: list[AsyncGenerator[str, None]] = []
 
     @cached_property
@@ -83,7 +85,9 @@ class Call:
             result = function(*given, **named)
             return await result if inspect.isawaitable(result) else result
 
-        return await self.take(Step("once", key, digest_arguments(*given, **named)), run)
+        step = Step("once", key, digest_arguments(*given, **named))
+        async with self._turns.setdefault(key, asyncio.Lock()):
+            return await self.take(step, run)
 
     async def take(self, step: Step, run: Callable[[], Awaitable[Any]]) -> Any:
         """The recorded result of `step`, else that of `run`, which is recorded."""
@@ -131,8 +135,11 @@ class Call:
             raise self._diverge(self.recorded[len(self.taken)], None)
 
     def _recall(self, step: Step) -> Step | None:
-        self.taken.append(step)
-        if self._strict:
+        # An effect that is asked for again, with its own key, is the one that it was.
+        again = step.kind == "once" and step in self.taken
+        if not again:
+            self.taken.append(step)
+        if self._strict and not again:
             place = len(self.taken) - 1
             expected = self.recorded[place] if place < len(self.recorded) else None
             if expected != step:
@@ -150,7 +157,10 @@ class Call:
         assert self._recorder is not None
         seq, consumer, callback = self.id
         _check(step, result)
-        note = StepCompleted(consumer, seq, callback, step.kind, step.key, step.arguments, result)
+        place = self.taken.index(step) + 1
+        note = StepCompleted(
+            consumer, seq, callback, step.kind, step.key, step.arguments, result, place
+        )
         kept = await self._recorder(note)
         self.recorded.append(Step(step.kind, step.key, step.arguments, kept))
         return kept

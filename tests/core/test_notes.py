@@ -57,7 +57,7 @@ NOTES = (
     CallbackCompleted("main", 7, "on_log", 2, done=False, seconds=0.25),
     CallbackCompleted("main", 8),
     CallbackFailed("main", 7, "on_log", 1, "ValueError: größer"),
-    StepCompleted("main", 7, "on_log", "once", "mail", "d1", [1, {"a": [2]}]),
+    StepCompleted("main", 7, "on_log", "once", "mail", "d1", [1, {"a": [2]}], 3),
     CancelRequested("too dear"),
     Aborted(None),
     Reconciled(JOB, "end"),
