@@ -25,6 +25,7 @@ OWED = {
 """The calls of each consumer of child.py, by the event's type. `stateful` replays."""
 
 Line = Mapping[str, Any]
+Sent = list[tuple[str, str]]
 
 
 @dataclass
@@ -87,15 +88,17 @@ def judge(database: Path, told: Path, url: str, jobs: int) -> Verdict:
     events = [record for record in records if record["sse_id"] is not None]
     notes = [record for record in records if record["source"] == "local"]
     _judge_chain(runs[0]["run_id"], records, verdict)
-    _judge_events(events, fetch(url, runs[0]["job_id"]), verdict)
-    _judge_calls(events, lines, verdict)
-    _judge_receipts(events, notes, verdict)
-    _judge_effects(events, notes, lines, verdict)
-    _judge_owners(events, notes, lines, verdict)
+    sent = fetch(url, runs[0]["job_id"])
+    places = {event["seq"]: event["sse_id"] for event in events}
+    _judge_events(events, sent, verdict)
+    _judge_calls(sent, lines, verdict)
+    _judge_receipts(places, sent, notes, verdict)
+    _judge_effects(places, sent, notes, lines, verdict)
+    _judge_owners(places, notes, lines, verdict)
     return verdict
 
 
-def fetch(url: str, job: str) -> list[tuple[str, str]]:
+def fetch(url: str, job: str) -> Sent:
     """The backend's own list of the job's events: id and data of each."""
     with urllib.request.urlopen(f"{url}/v1/jobs/{job}/events/stream", timeout=60) as answer:
         frames = answer.read().decode().strip().split("\n\n")
@@ -120,7 +123,7 @@ def _judge_chain(run: str, records: Iterable[sqlite3.Row], verdict: Verdict) -> 
         verdict.broken_records += (r["seq"], r["digest"]) != (place, last)
 
 
-def _judge_events(events: list[sqlite3.Row], sent: list[tuple[str, str]], verdict: Verdict) -> None:
+def _judge_events(events: list[sqlite3.Row], sent: Sent, verdict: Verdict) -> None:
     kept = [(event["sse_id"], event["data"]) for event in events]
     counts = Counter(kept)
     verdict.events = len(kept)
@@ -129,17 +132,18 @@ def _judge_events(events: list[sqlite3.Row], sent: list[tuple[str, str]], verdic
     verdict.out_of_order = int(kept != sent)
 
 
-def owed(events: Iterable[sqlite3.Row], consumer: str) -> list[tuple[str, str]]:
+def owed(sent: Sent, consumer: str) -> list[tuple[str, str]]:
     """The calls that a consumer is owed: the event's id, and the callback."""
     names = OWED[consumer]
-    return [(e["sse_id"], names[e["type"]]) for e in events if e["type"] in names]
+    typed = ((event, json.loads(data)["type"]) for event, data in sent)
+    return [(event, names[kind]) for event, kind in typed if kind in names]
 
 
-def _judge_calls(events: list[sqlite3.Row], lines: list[Line], verdict: Verdict) -> None:
+def _judge_calls(sent: Sent, lines: list[Line], verdict: Verdict) -> None:
     made = [line for line in lines if "call" in line]
     verdict.calls = len(made)
     for consumer in OWED:
-        expected = owed(events, consumer)
+        expected = owed(sent, consumer)
         places = {call: place for place, call in enumerate(expected)}
         mine = [line for line in made if line["call"]["consumer"] == consumer]
         order = [places[line["call"]["event"], line["call"]["callback"]] for line in mine]
@@ -161,43 +165,49 @@ def _judge_calls(events: list[sqlite3.Row], lines: list[Line], verdict: Verdict)
                 verdict.calls_out_of_order += 1
             previous = place
         if consumer == "stateful":
-            _judge_states(events, mine, verdict)
+            _judge_states(sent, mine, verdict)
 
 
-def _judge_states(events: list[sqlite3.Row], mine: list[Line], verdict: Verdict) -> None:
+def _judge_states(sent: Sent, mine: list[Line], verdict: Verdict) -> None:
     chain, states = hashlib.sha256(), {}
-    for event in events:
-        if event["type"] in OWED["stateful"]:
-            chain.update(event["data"].encode())
-            states[event["sse_id"]] = chain.hexdigest()
+    called = {event for event, _ in owed(sent, "stateful")}
+    for event, data in sent:
+        if event in called:
+            chain.update(data.encode())
+            states[event] = chain.hexdigest()
     verdict.wrong_states = sum(line["state"] != states[line["call"]["event"]] for line in mine)
 
 
-def _judge_receipts(events: list[sqlite3.Row], notes: list[sqlite3.Row], verdict: Verdict) -> None:
-    seqs = {event["seq"]: event["sse_id"] for event in events}
-    given: Counter[tuple[str, str, str]] = Counter()
+def _judge_receipts(
+    places: Mapping[int, str], sent: Sent, notes: list[sqlite3.Row], verdict: Verdict
+) -> None:
+    given: Counter[tuple[str, str | None, str]] = Counter()
     for note in notes:
         if note["type"] == "arkor.callback.completed":
             said = json.loads(note["data"])
             if said["callback"] is not None:
-                given[said["consumer"], seqs[said["record"]], said["callback"]] += 1
+                given[said["consumer"], places.get(said["record"]), said["callback"]] += 1
     verdict.receipts_doubled = sum(count - 1 for count in given.values())
     for consumer in ("plain", "coroutines"):
-        calls = owed(events, consumer)
+        calls = owed(sent, consumer)
         verdict.receipts_lost += sum((consumer, *call) not in given for call in calls)
 
 
 def _judge_effects(
-    events: list[sqlite3.Row], notes: list[sqlite3.Row], lines: list[Line], verdict: Verdict
+    places: Mapping[int, str],
+    sent: Sent,
+    notes: list[sqlite3.Row],
+    lines: list[Line],
+    verdict: Verdict,
 ) -> None:
     ran = Counter(line["effect"] for line in lines if "effect" in line)
-    recorded: Counter[tuple[str, int]] = Counter()
+    recorded: Counter[tuple[str, str | None]] = Counter()
     for note in notes:
         if note["type"] == "arkor.step.completed":
             said = json.loads(note["data"])
-            recorded[said["consumer"], said["record"]] += 1
-    checkpoints = [event["seq"] for event in events if event["type"] == "checkpoint.saved"]
-    expected = {(consumer, seq) for consumer in OWED for seq in checkpoints}
+            recorded[said["consumer"], places.get(said["record"])] += 1
+    checkpoints = [event for event, callback in owed(sent, "plain") if callback == "on_checkpoint"]
+    expected = {(consumer, event) for consumer in OWED for event in checkpoints}
     verdict.effects = len(ran)
     verdict.effects_repeated = sum(count > 1 for count in ran.values())
     verdict.effects_more_than_twice = sum(count > 2 for count in ran.values())
@@ -207,7 +217,7 @@ def _judge_effects(
 
 
 def _judge_owners(
-    events: list[sqlite3.Row], notes: list[sqlite3.Row], lines: list[Line], verdict: Verdict
+    places: Mapping[int, str], notes: list[sqlite3.Row], lines: list[Line], verdict: Verdict
 ) -> None:
     epochs = [json.loads(n["data"])["epoch"] for n in notes if n["type"] == "arkor.resumed"]
     verdict.epochs_out_of_order = sum(after <= before for before, after in pairwise([1, *epochs]))
@@ -217,14 +227,13 @@ def _judge_owners(
             owner = line["pid"]
         elif "call" in line:
             verdict.calls_beside_the_owner += line["pid"] != owner
-    _judge_signatures(events, notes, lines, verdict)
+    _judge_signatures(places, notes, lines, verdict)
 
 
 def _judge_signatures(
-    events: list[sqlite3.Row], notes: list[sqlite3.Row], lines: list[Line], verdict: Verdict
+    places: Mapping[int, str], notes: list[sqlite3.Row], lines: list[Line], verdict: Verdict
 ) -> None:
     """Each receipt must be for a call that its owner, of that epoch, has itself made."""
-    ids = {event["seq"]: event["sse_id"] for event in events}
     pids = {line["owner"]: line["pid"] for line in reversed(lines) if "owner" in line}
     made = {
         (line["pid"], line["attempt"], *line["call"].values()) for line in lines if "call" in line
@@ -235,5 +244,5 @@ def _judge_signatures(
         if note["type"] == "arkor.resumed":
             epoch = said["epoch"]
         elif note["type"] == "arkor.callback.completed" and said["callback"] is not None:
-            call = (said["consumer"], said["callback"], ids[said["record"]])
+            call = (said["consumer"], said["callback"], places.get(said["record"]))
             verdict.receipts_of_others += (pids.get(epoch), said["attempt"], *call) not in made
