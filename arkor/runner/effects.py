@@ -72,9 +72,9 @@ class Call:
         return random.Random(f"{self.run_id}:{seq}:{consumer}")  # noqa: S311
 
     def idempotency_key(self, key: str) -> str:
-        """Name an effect for its other side: the same in every attempt of this call."""
-        seq, consumer, _ = self.id
-        return f"{self.run_id}:{seq}:{consumer}:{key}"
+        """Name an effect for its other side: the same in every attempt of this call, and no other."""
+        seq, consumer, callback = self.id
+        return f"{self.run_id}:{seq}:{consumer}:{callback}:{key}"
 
     async def once(
         self, key: str, function: Callable[..., Any], /, *given: Any, **named: Any

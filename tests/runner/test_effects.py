@@ -99,6 +99,18 @@ def test_an_effect_is_not_repeated_by_the_next_attempt() -> None:
     ]
 
 
+def test_two_callbacks_of_a_record_have_effects_of_their_own() -> None:
+    made: list[str] = []
+
+    async def effect(ctx: Any) -> None:
+        made.append(await ctx.once("send", ctx.idempotency_key, "send"))
+
+    with ScriptedBackend([STARTED, log(1), COMPLETED]) as backend:
+        trainer(backend, {"on_log": effect, "on_event": effect}).wait_sync()
+    assert len(made) == 4
+    assert len(set(made)) == 4
+
+
 def test_a_result_that_json_cannot_carry_is_refused_with_its_key() -> None:
     async def on_log(ctx: Any) -> None:
         await ctx.once("thing", object)
