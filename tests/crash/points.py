@@ -11,7 +11,6 @@ from scene import Scene, scene, story
 from arkor.testing import Answer, Received, ScriptedBackend
 
 EVENTS = 12
-RECEIPT = "type(note).__name__ == 'CallbackCompleted'"
 
 CODE: dict[str, tuple[Any, ...]] = {
     "before the wish": ("call:own", 1),
@@ -34,10 +33,10 @@ CODE: dict[str, tuple[Any, ...]] = {
     "in the transaction of an effect": (
         "return:Transaction.append", 2, "entries and entries[0].type == 'arkor.step.completed'"),
     "after an effect's record": ("return:Call._record", 2),
-    "before a receipt": ("call:OwnedRun.note", 5, RECEIPT),
+    "before a receipt": ("call:OwnedRun.sign", 5),
     "in the transaction of a receipt": (
         "return:Transaction.append", 5, "entries and entries[0].type == 'arkor.callback.completed'"),
-    "after a receipt": ("return:OwnedRun.note", 5, RECEIPT),
+    "after a receipt": ("return:OwnedRun.sign", 5),
     "before the terminal record": ("call:Ingest._append", 1, "taken.terminal"),
     "after the terminal record": ("return:Ingest._append", 1, "taken.terminal"),
     "before the last callback": ("call:BoundCallbacks.call", 1, "callback == 'on_completed'"),
