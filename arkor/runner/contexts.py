@@ -84,16 +84,19 @@ class Context:
         """
         return await self._call.once(key, fn, *args, **kw)
 
-    async def request_cancel(self, reason: str | None = None) -> None:
+    async def request_cancel(self, reason: str | None = None) -> bool:
         """Ask the backend to stop the run, once; `wait()` goes on to the result `cancelled`.
 
-        A run that has ended meanwhile is left as it is.
+        A run that has ended meanwhile is left as it is. False if nobody was asked: this call
+        only rebuilds state, and did not ask when it was made first.
         """
 
         async def cancel() -> None:
             await self._cancel(reason)
 
-        await self._call.take(self._call.numbered("cancel", reason), cancel)
+        step = self._call.numbered("cancel", reason)
+        await self._call.take(step, cancel)
+        return step in self._call.recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,10 @@ class EarlyStopping:
 
     It stops when `metric` has not fallen by more than `min_delta` below its best value for
     `patience` reports in a row, when it rises above `ceiling`, or when it is not a finite
-    number. What is `None` is not looked at. State is rebuilt from the log after a restart.
+    number. What is `None` is not looked at. It asks once. State is rebuilt from the log after a
+    restart. Make one for each trainer.
     """
 
-    name = "early-stopping"
     replays = True
 
     def __init__(
@@ -28,6 +28,8 @@ class EarlyStopping:
         min_delta: float = 0.0,
         ceiling: float | None = None,
         metric: Metric = "loss",
+        *,
+        name: str = "early-stopping",
     ) -> None:
         if patience is not None and patience < 1:
             raise ConfigError(f"patience must be at least 1, not {patience}", field="patience")
@@ -35,6 +37,7 @@ class EarlyStopping:
             raise ConfigError(f"min_delta must not be negative, not {min_delta}", field="min_delta")
         if metric not in ("loss", "eval_loss"):
             raise ConfigError(f"metric must be loss or eval_loss, not {metric!r}", field="metric")
+        self.name = name
         self.patience = patience
         self.min_delta = min_delta
         self.ceiling = ceiling
@@ -42,15 +45,17 @@ class EarlyStopping:
         self.best = math.inf
         self.reports_since = 0
         self.reason: str | None = None
+        self._asked = False
 
     async def on_log(self, ctx: LogContext) -> None:
         """Look at one report."""
         value = ctx.loss if self.metric == "loss" else ctx.eval_loss
-        if value is None:
+        if value is None or self._asked:
             return
         self.reason = self.reason or self._judge(value, ctx.step)
         if self.reason is not None:
-            await ctx.request_cancel(self.reason)
+            # A call that only rebuilds state recalls, and asks nobody: then the next one asks.
+            self._asked = await ctx.request_cancel(self.reason)
 
     def _judge(self, value: float, step: int) -> str | None:
         if not math.isfinite(value):

@@ -31,10 +31,10 @@ class ProgressBar:
     run. Make one for each trainer.
     """
 
-    name = "progress"
     replays = True
 
-    def __init__(self) -> None:
+    def __init__(self, *, name: str = "progress") -> None:
+        self.name = name
         self._pace = Pace()
         self._replayed = False
         self._view: View | None = None
