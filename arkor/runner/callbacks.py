@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from arkor.core.calls import CALLBACKS
 from arkor.errors import ConfigError
@@ -19,9 +19,6 @@ from arkor.runner.contexts import (
 )
 
 __all__ = ["BoundCallbacks", "CallbackSet", "TrainerCallbacks", "bind"]
-
-CallbackSet = object
-"""A `TrainerCallbacks`, a dict of callbacks by name, or any object with such methods."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +41,34 @@ class TrainerCallbacks:
     replays: bool = False
 
 
+class _OnStarted(Protocol):
+    def on_started(self, ctx: StartedContext, /) -> Any: ...
+
+
+class _OnLog(Protocol):
+    def on_log(self, ctx: LogContext, /) -> Any: ...
+
+
+class _OnCheckpoint(Protocol):
+    def on_checkpoint(self, ctx: CheckpointContext, /) -> Any: ...
+
+
+class _OnCompleted(Protocol):
+    def on_completed(self, ctx: CompletedContext, /) -> Any: ...
+
+
+class _OnFailed(Protocol):
+    def on_failed(self, ctx: FailedContext, /) -> Any: ...
+
+
+class _OnCancelled(Protocol):
+    def on_cancelled(self, ctx: CancelledContext, /) -> Any: ...
+
+
+class _OnEvent(Protocol):
+    def on_event(self, ctx: EventContext, /) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class BoundCallbacks:
     """One consumer: a name that is unique in its trainer, and the functions it has."""
@@ -57,6 +82,21 @@ class BoundCallbacks:
         result = self.functions[callback](context)
         if inspect.isawaitable(result):
             await result
+
+
+CallbackSet = (
+    TrainerCallbacks
+    | BoundCallbacks
+    | Mapping[str, Any]
+    | _OnStarted
+    | _OnLog
+    | _OnCheckpoint
+    | _OnCompleted
+    | _OnFailed
+    | _OnCancelled
+    | _OnEvent
+)
+"""A `TrainerCallbacks`, a dict of callbacks by name, or any object with at least one of them."""
 
 
 def bind(callbacks: CallbackSet | Sequence[CallbackSet] | None) -> tuple[BoundCallbacks, ...]:
