@@ -82,7 +82,7 @@ class Scene:
     def finish(self, **given: Any) -> Verdict:
         """Run a child that nobody kills, then judge."""
         code = self.run(**given)
-        assert code == 0, f"{self.lines()[-1]}\n{self.stderr()}"
+        assert code == 0, f"{self.lines()[-1:]}\n{self.stderr()}"
         return self.judge()
 
     def judge(self) -> Verdict:
