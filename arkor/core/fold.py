@@ -292,6 +292,8 @@ def _receipt(state: RunState, note: CallbackCompleted | CallbackFailed) -> RunSt
 def receive(consumer: Consumer, note: CallbackCompleted | CallbackFailed) -> Consumer:
     """How far `consumer` has come with one more call finished, or raised."""
     match note:
+        case CallbackFailed(interrupted=True):
+            return replace(consumer, doubtful=True)
         case CallbackFailed(attempt=attempt):
             # An attempt counts from 1, and one that was perhaps under way counts as well.
             return replace(consumer, failures=attempt, doubtful=False)

@@ -176,7 +176,7 @@ class CallbackCompleted:
 
 @dataclass(frozen=True, slots=True)
 class CallbackFailed:
-    """A callback raised; the same call is owed again. `error` is redacted."""
+    """A callback raised, or was `interrupted`; the same call is owed again. `error` is redacted."""
 
     TYPE: ClassVar = "arkor.callback.failed"
 
@@ -185,6 +185,7 @@ class CallbackFailed:
     callback: str
     attempt: int
     error: str
+    interrupted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

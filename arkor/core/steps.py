@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from arkor.core.notes import StepCompleted, read_note
+from arkor.core.notes import CallbackCompleted, StepCompleted, read_note
 from arkor.core.record import Record
 
-__all__ = ["CallId", "Step", "StepKind", "digest_arguments", "steps_in"]
+__all__ = ["CallId", "Step", "StepKind", "attempts_in", "digest_arguments", "steps_in"]
 
 StepKind = Literal["once", "infer", "cancel"]
 
@@ -49,6 +49,16 @@ def steps_in(records: Iterable[Record]) -> dict[CallId, list[Step]]:
         call: [step for _, step in sorted(steps, key=lambda each: each[0])]
         for call, steps in found.items()
     }
+
+
+def attempts_in(records: Iterable[Record]) -> dict[CallId, int]:
+    """Which attempt finished a call, for those that needed more than one."""
+    found: dict[CallId, int] = {}
+    for record in records:
+        note = read_note(record) if record.type == CallbackCompleted.TYPE else None
+        if isinstance(note, CallbackCompleted) and note.attempt > 1 and note.callback:
+            found[(note.record, note.consumer, note.callback)] = note.attempt
+    return found
 
 
 def _name_of_type(value: object) -> str:

@@ -13,6 +13,7 @@ from arkor.core.fold import RunState, fold_all
 from arkor.core.notes import Resumed, SubmitRequested, entry_of
 from arkor.core.redact import without_token
 from arkor.core.spec import TrainingSpec, fingerprint
+from arkor.core.wire import TERMINAL_STATUSES
 from arkor.runner.ownership import OwnedRun, index_of
 from arkor.runner.session import Session
 from arkor.store.journal import Journal, open_journal
@@ -95,8 +96,9 @@ def _find(
         lease = tx.lease(row.run_id)
         if lease is not None and not lease.gone(owner, tx.at):
             continue
-        state = fold_all(journal.records(row.run_id))
-        if not _is_over(state, wish.consumers):
+        if row.status not in TERMINAL_STATUSES:
+            return row
+        if not _is_over(fold_all(journal.records(row.run_id)), wish.consumers):
             return row
         log.warning(
             "run %s of %r has ended, but a callback of it raised; "

@@ -9,16 +9,16 @@ import json
 import logging
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from arkor.core.calls import event_of, owed
 from arkor.core.fold import INITIAL, Consumer, RunState, fold, receive
 from arkor.core.notes import Aborted, CallbackCompleted, CallbackFailed, StepCompleted
 from arkor.core.record import Record
 from arkor.core.redact import redact
-from arkor.core.steps import CallId, Step, steps_in
+from arkor.core.steps import CallId, Step, attempts_in, steps_in
 from arkor.errors import AbortError, CloudApiError, JournalError
 from arkor.runner.abort import AbortSignal
 from arkor.runner.callbacks import BoundCallbacks
@@ -32,9 +32,6 @@ __all__ = ["Delivery", "Replay", "Wakeup"]
 
 log = logging.getLogger("arkor")
 
-PAGE: Final = 512
-"""Records that are read from the log at once."""
-
 Replay = Literal["pending", "all"]
 
 
@@ -47,7 +44,7 @@ class Wakeup:
 
     def __call__(self) -> None:
         """Wake the delivery. A loop that has closed has nobody to wake."""
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self) -> None:
@@ -73,6 +70,7 @@ class Delivery:
     positions: dict[str, Consumer] = field(default_factory=dict)
     fed: dict[str, Consumer] = field(default_factory=dict)
     _steps: dict[CallId, list[Step]] = field(default_factory=dict)
+    _attempts: dict[CallId, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         run = self.run
@@ -82,6 +80,8 @@ class Delivery:
             self.fed[consumer.name] = Consumer(consumer.name) if rebuilt else at
         if run.state.has_steps:
             self._steps = steps_in(run.journal.records(run.run_id))
+        if self.fed != self.positions:
+            self._attempts = attempts_in(run.journal.records(run.run_id))
 
     async def until_end(self, ingest: Ingest, wakeup: Wakeup) -> RunState:
         """Deliver until every consumer has finished the record that ends the run.
@@ -101,9 +101,10 @@ class Delivery:
 
     async def _page(self) -> bool:
         """Deliver what the log holds behind the last record; false if that is nothing."""
-        page = self.run.journal.records(self.run.run_id, after=self.state.records, limit=PAGE)
-        records = list(page)
-        for record in records:
+        page = self.run.journal.records(self.run.run_id, after=self.state.records)
+        found = False
+        for record in page:
+            found = True
             before, self.state = self.state, fold(self.state, record)
             try:
                 for consumer in self.consumers:
@@ -113,7 +114,7 @@ class Delivery:
                 raise
             if self.state.terminal:
                 break
-        return bool(records)
+        return found
 
     async def _consume(self, consumer: BoundCallbacks, record: Record) -> None:
         name = consumer.name
@@ -133,15 +134,17 @@ class Delivery:
                 seconds=round(time.perf_counter() - began, 6),
             )
             await self._finished(consumer, record, note, replaying=callback not in pending)
-        if self.state.terminal and self.positions[name].cursor < record.seq:
+        if self._closes(consumer, record) and self.positions[name].cursor < record.seq:
             note = CallbackCompleted(name, record.seq)
             await self._finished(consumer, record, note, replaying=False)
 
     async def _call(
         self, consumer: BoundCallbacks, callback: str, record: Record, *, replaying: bool
     ) -> None:
-        attempt = 1 if replaying else self.positions[consumer.name].attempt
         made = (record.seq, consumer.name, callback)
+        attempt = self.positions[consumer.name].attempt
+        if replaying:
+            attempt = self._attempts.get(made, 1)
         recorder = None if replaying else self._record_step
         call = Call(self.run.run_id, made, self._steps.pop(made, ()), recorder)
         context = context_for(
@@ -156,9 +159,10 @@ class Delivery:
             cancel=self._cancel,
         )
         try:
-            async with aclosing(call):
-                await consumer.call(callback, context)
+            await consumer.call(callback, context)
+            await call.finish()
         except (Exception, asyncio.CancelledError, SystemExit, KeyboardInterrupt) as error:
+            await call.abandon()
             self._steps[made] = call.recorded
             if not replaying:
                 await self._failed(consumer, callback, record, attempt, error)
@@ -184,7 +188,9 @@ class Delivery:
         error: BaseException,
     ) -> None:
         text = redact(f"{type(error).__name__}: {error}", self.run.session.secrets, self.run.salt)
-        note = CallbackFailed(consumer.name, record.seq, callback, attempt, text)
+        # An end that comes from outside is no failure of the callback's own.
+        interrupted = not isinstance(error, Exception)
+        note = CallbackFailed(consumer.name, record.seq, callback, attempt, text, interrupted)
         self.positions[consumer.name] = receive(self.positions[consumer.name], note)
         try:
             await self.run.sign(note)
@@ -203,7 +209,12 @@ class Delivery:
         if not consumer.replays or self._is_kept(record):
             await self.run.sign(note)
 
+    def _closes(self, consumer: BoundCallbacks, record: Record) -> bool:
+        """Whether a receipt is due for `record` even if it owes the consumer no call."""
+        return self.state.terminal or (consumer.replays and self._is_kept(record))
+
     def _is_kept(self, record: Record) -> bool:
+        """Whether `record` is one for which a set that is rebuilt writes its receipts."""
         return record.type == "checkpoint.saved" or self.state.terminal
 
     async def _heed_abort(self) -> None:

@@ -64,12 +64,12 @@ class Call:
         self._counts: dict[StepKind, int] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._streams: list[AsyncGenerator[str, None]] = []
+        self._partial: list[tuple[Step, list[str]]] = []
 
     @cached_property
     def random(self) -> random.Random:
         """Random numbers that are the same whenever, and wherever, the call is made."""
-        seq, consumer, _ = self.id
-        return random.Random(f"{self.run_id}:{seq}:{consumer}")  # noqa: S311
+        return random.Random(self.idempotency_key("random"))  # noqa: S311
 
     def idempotency_key(self, key: str) -> str:
         """Name an effect for its other side: the same in every attempt of this call, and no other."""
@@ -110,7 +110,8 @@ class Call:
                 yield piece
         except GeneratorExit:
             await source.aclose()
-            await self._record(step, pieces)
+            # Whether this much was enough is known only when the callback has returned.
+            self._partial.append((step, pieces))
             raise
         await self._record(step, pieces)
 
@@ -124,15 +125,24 @@ class Call:
         self._streams.append(stream)
         return stream
 
-    async def aclose(self) -> None:
-        """Close the streams that the callback left open, which records what it looked at."""
-        for stream in self._streams:
-            await stream.aclose()
+    async def finish(self) -> None:
+        """The callback returned: record the answers that it left early, as far as it looked.
 
-    def finish(self) -> None:
-        """The callback returned: in a strict replay, raise if it left out a step."""
+        In a strict replay, raise if it left out a step.
+        """
+        await self._close_streams()
+        for step, pieces in self._partial:
+            await self._record(step, pieces)
         if self._strict and not self.divergences and len(self.taken) < len(self.recorded):
             raise self._diverge(self.recorded[len(self.taken)], None)
+
+    async def abandon(self) -> None:
+        """The callback raised: what it left in the middle is nobody's answer."""
+        await self._close_streams()
+
+    async def _close_streams(self) -> None:
+        for stream in self._streams:
+            await stream.aclose()
 
     def _recall(self, step: Step) -> Step | None:
         # An effect that is asked for again, with its own key, is the one that it was.

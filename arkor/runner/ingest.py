@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from arkor.client.retry import Backoff, classify
+from arkor.client.retry import Backoff, classify, is_transient
 from arkor.client.stream import (
     EventStream,
     NoStreamError,
@@ -64,11 +64,11 @@ class Ingest:
         options = self.run.session.options
         self._backoff = Backoff(options.reconnect_delay, options.max_reconnect_delay)
         self._ending = Ending(self.run, self.appended)
-        if self.run.state.cancel_requested:
-            self.run.cancelled.set()
 
     async def start(self) -> None:
         """Begin to follow; `appended` is called once more when that has ended."""
+        if self.run.state.cancel_requested:
+            self.run.cancelled.set()
         self._task = asyncio.create_task(self.follow())
         self._task.add_done_callback(lambda _: self.appended())
 
@@ -153,7 +153,7 @@ class Ingest:
             return
         if ended:
             await self._settle_or_fail("end")
-        elif intake.events:
+        elif intake.events or intake.repeated:
             # A clean close after data is no failure: the first delay, and no count.
             await self._pause(self._backoff.first)
         else:
@@ -206,13 +206,28 @@ class Ingest:
                 await self._settle_or_fail(f"status {error.status}", error)
             case "retry":
                 await self._failed(error)
-            case "refresh" if await self.run.session.refresh():
-                # One more try with a fresh token; a second 401 in a row is final.
-                self._refreshed = True
+            case "refresh":
+                await self._refresh(error)
             case _ if self.run.cancelled.is_set() and await self._ending.look(CANCELLED):
                 pass
             case _:
                 raise error
+
+    async def _refresh(self, refusal: CloudApiError) -> None:
+        """Get a fresh token for one more try; a second 401 in a row is final.
+
+        A provider that is out of reach is one failure, and is asked again at the next 401.
+        """
+        try:
+            if not await self.run.session.refresh():
+                raise refusal
+            self._refreshed = True
+        except BackendUnreachableError as error:
+            await self._failed(error)
+        except CloudApiError as error:
+            if error is refusal or not is_transient(error.status):
+                raise
+            await self._failed(error)
 
     def _missing_for(self, error: CloudApiError) -> float:
         if error.status != 404:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -58,6 +59,7 @@ class OwnedRun:
     salt: bytes
     state: RunState = INITIAL
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    _process: int = field(default_factory=os.getpid, repr=False)
     _renewal: asyncio.Task[None] | None = field(default=None, repr=False)
     _late: list[Entry] = field(default_factory=list, repr=False)
 
@@ -73,6 +75,7 @@ class OwnedRun:
 
         `durable` survives power loss when this returns; otherwise the death of the process.
         """
+        self._stay_one()
         with self.writer.transaction(durable=durable) as tx:
             clean = [self._redacted(entry) for entry in entries]
             records = tx.append(self.run_id, clean, epoch=self.epoch)
@@ -124,6 +127,8 @@ class OwnedRun:
         self.state = fold_all(
             (each for each in missed if last is None or each.seq <= last), self.state
         )
+        if self.state.cancel_requested:
+            self.cancelled.set()
 
     def keep(self) -> None:
         """Renew the lease from now on, as long as the process lives."""
@@ -132,6 +137,7 @@ class OwnedRun:
 
     def work(self) -> None:
         """Take an idle run up again. Raises `RunOwnedError` if another process has taken it."""
+        self._stay_one()
         self.writer.set_active(self.run_id, self.epoch)
         self._sign_late()
 
@@ -162,6 +168,13 @@ class OwnedRun:
             self.append(self._late, durable=False)
             self._late.clear()
 
+    def _stay_one(self) -> None:
+        """Refuse to work in the child of a fork: the run is the parent's."""
+        if os.getpid() != self._process:
+            lease = self.journal.lease(self.run_id)
+            assert lease is not None
+            raise lease.refusal()
+
     def _redacted(self, entry: Entry) -> Entry:
         data = redact(entry.data, self.session.secrets, self.salt)
         return entry if data is entry.data else Entry(entry.source, entry.type, data, entry.sse_id)
@@ -171,6 +184,8 @@ class OwnedRun:
             await asyncio.sleep(RENEW_EVERY)
             try:
                 self.writer.renew(self.run_id, self.epoch)
+                # Another process may have noted a wish to cancel meanwhile.
+                self.catch_up()
             except RunOwnedError:
                 return
             except JournalError as error:

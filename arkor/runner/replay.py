@@ -1,14 +1,13 @@
 """Today's callbacks over a recorded run: offline, and in CI before a change goes out."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
 from arkor.core.calls import event_of, owed
 from arkor.core.fold import INITIAL, RunState, fold, fold_all
 from arkor.core.record import Record
-from arkor.core.steps import CallId, Step, steps_in
+from arkor.core.steps import CallId, Step, attempts_in, steps_in
 from arkor.errors import NonDeterminismError
 from arkor.runner.callbacks import BoundCallbacks, CallbackSet, bind
 from arkor.runner.contexts import context_for
@@ -78,6 +77,7 @@ class _Replay:
         self._steps: Mapping[CallId, list[Step]] = (
             steps_in(journal.records(run_id)) if self._end.has_steps else {}
         )
+        self._attempts = attempts_in(journal.records(run_id))
 
     async def run(self) -> None:
         state = INITIAL
@@ -108,20 +108,21 @@ class _Replay:
             record=record,
             event=event_of(record, state),
             state=state,
-            attempt=1,
+            attempt=self._attempts.get(made, 1),
             replaying=True,
             call=call,
             session=None,
             cancel=_never,
         )
         try:
-            async with aclosing(call):
-                await consumer.call(callback, context)
-            call.finish()
+            await consumer.call(callback, context)
+            await call.finish()
         except NonDeterminismError:
+            await call.abandon()
             if self._strict:
                 raise
         except Exception as error:
+            await call.abandon()
             call.divergences.append(_raised(made, error))
             if self._strict:
                 raise

@@ -1,6 +1,7 @@
 """The verbs of a run: start, wait, cancel."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
@@ -14,6 +15,7 @@ from arkor.core.wire import Job
 from arkor.errors import (
     ArkorError,
     ConfigError,
+    JournalError,
     TrainingCancelledError,
     TrainingFailedError,
 )
@@ -32,6 +34,8 @@ from arkor.runner.sync import run_blocking
 from arkor.runner.upload import prepare_config
 
 __all__ = ["Plan", "StartedRun", "Trainer", "TrainingResult", "create_trainer"]
+
+log = logging.getLogger("arkor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class TrainingResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that a trainer was made with. `own` gets it a run; `wish` what `create_trainer` took."""
+    """All that a trainer was made with. `own` gets it a run; `given` is what made it, as given."""
 
     name: str
     consumers: tuple[BoundCallbacks, ...]
@@ -85,6 +89,7 @@ class Plan:
     replay: Replay = "pending"
     entry: EntrySource | None = None
     spec: TrainingSpec | None = None
+    given: Mapping[str, Any] | None = None
     run_key: str | None = None
     resume: Adoption = "orphaned"
 
@@ -145,12 +150,10 @@ class Trainer:
     def with_options(self, **changes: Any) -> "Trainer":
         """Build a fresh trainer with other values for some of `create_trainer`'s options."""
         plan = self._plan
-        if plan.spec is None:
+        if plan.given is None:
             raise ConfigError("only a trainer of create_trainer() has options to change")
-        given = {item.name for item in fields(TrainingSpec)}
-        asked = {name: changes.pop(name) for name in given & changes.keys()}
-        spec = replace(plan.spec, **asked)
-        return Trainer(replace(plan, name=spec.name, spec=spec, **changes))
+        fresh = create_trainer(**{**plan.given, **changes})
+        return Trainer(replace(fresh.plan, entry=plan.entry))
 
     async def start(self) -> StartedRun:
         """Submit the run, once; a second call returns the same. Opens no stream, calls nobody.
@@ -174,20 +177,26 @@ class Trainer:
         that no retry mends, `JournalError`, and what a callback raised, unchanged. Then it may
         be called again, here or in another process, and goes on.
         """
-        with self._lock:
-            under_way = self._waiting
-            mine = self._waiting = under_way or Future()
-        if under_way is not None:
-            return await asyncio.shield(asyncio.wrap_future(under_way))
+        while True:
+            with self._lock:
+                under_way = self._waiting
+                if under_way is None:
+                    mine = self._waiting = Future()
+                    break
+            try:
+                return await asyncio.shield(asyncio.wrap_future(under_way))
+            except _AbandonedError:
+                continue  # whoever waited first was cancelled; this wait takes its place
         try:
             result = await self._wait()
-            mine.set_result(result)
-            return result
         except BaseException as error:
-            mine.set_exception(error)
-            raise
-        finally:
             self._waiting = None
+            cancelled = isinstance(error, asyncio.CancelledError)
+            mine.set_exception(_AbandonedError() if cancelled else error)
+            raise
+        self._waiting = None
+        mine.set_result(result)
+        return result
 
     async def cancel(self) -> None:
         """Ask the backend to stop the run; before `start` it does nothing.
@@ -195,8 +204,11 @@ class Trainer:
         Ends no wait by itself: `wait` returns when the backend has stopped. Raises
         `CloudApiError` if the backend refuses, such as for a run that has ended.
         """
-        if self._submission is not None and self.job_id is not None:
-            await on_engine(self._submission.run.request_cancel())
+        if self._starting is None:
+            return
+        await self.start()
+        if self._submission is not None:
+            await on_engine(_cancel(self._submission.run, idle=self._waiting is None))
 
     def start_sync(self) -> StartedRun:
         """Do what `start` does, blocking."""
@@ -214,12 +226,22 @@ class Trainer:
         submission = self._submission
         if submission is None or submission.refused:
             submission = self._submission = await self._plan.own(self._plan)
+        elif submission.run.state.job is None:
+            submission.run.work()
         run = submission.run
         async with run.session:
-            await submission.ensure()
+            try:
+                await submission.ensure()
+            except BaseException:
+                if not submission.refused:
+                    _quietly(run, run.rest)
+                raise
         return StartedRun(run.job_id, run.run_id, submission.resumed)
 
     async def _wait(self) -> TrainingResult:
+        signal = self._plan.abort_signal
+        if signal is not None:
+            signal.throw_if_aborted()
         await self.start()
         assert self._submission is not None
         run, plan = self._submission.run, self._plan
@@ -236,12 +258,17 @@ class Trainer:
         signal = self._plan.abort_signal
         unsubscribe = signal.subscribe(wakeup) if signal else _nothing
         ingest = Ingest(run, wakeup)
-        await on_engine(_begin(run, ingest))
         try:
+            await on_engine(_begin(run, ingest))
             yield ingest, wakeup
         finally:
             unsubscribe()
-            await on_engine(_leave(run, ingest))
+            # Not to be cancelled half-way: the next wait must find nobody recording.
+            await asyncio.shield(on_engine(_leave(run, ingest)))
+
+
+class _AbandonedError(Exception):
+    """The wait that another one shares was cancelled; nothing is wrong with the run."""
 
 
 async def _begin(run: OwnedRun, ingest: Ingest) -> None:
@@ -252,7 +279,21 @@ async def _begin(run: OwnedRun, ingest: Ingest) -> None:
 async def _leave(run: OwnedRun, ingest: Ingest) -> None:
     await ingest.stop()
     await run.session.close()
-    run.leave()
+    _quietly(run, run.leave)
+
+
+def _quietly(run: OwnedRun, leave: Callable[[], None]) -> None:
+    """Let a run go. What this came to before, a result or an error, is what its caller sees."""
+    try:
+        leave()
+    except JournalError as error:
+        log.warning("run %s: %s", run.run_id, error)
+
+
+async def _cancel(run: OwnedRun, *, idle: bool) -> None:
+    await run.request_cancel()
+    if idle:
+        await run.session.close()
 
 
 def _nothing() -> None:
@@ -304,33 +345,15 @@ def create_trainer(
     `replay="all"` gives every record again to a restarted process, not only the unfinished ones.
     Raises `ConfigError`, naming the field, for a value that cannot work.
     """
+    given = dict(locals())  # the options alone, as long as there is no other name
     if resume not in ("orphaned", "never"):
         raise ConfigError(f'resume must be "orphaned" or "never", not {resume!r}', field="resume")
     if replay not in ("pending", "all"):
         raise ConfigError(f'replay must be "pending" or "all", not {replay!r}', field="replay")
     if run_key is not None and not (isinstance(run_key, str) and run_key.strip()):
         raise ConfigError("run_key must be a text that is not empty", field="run_key")
-    spec = TrainingSpec(
-        name=name,
-        model=model,
-        dataset=to_dataset(dataset),
-        lora=to_lora(lora),
-        max_steps=max_steps,
-        num_train_epochs=num_train_epochs,
-        learning_rate=learning_rate,
-        batch_size=batch_size,
-        optim=optim,
-        lr_scheduler_type=lr_scheduler_type,
-        weight_decay=weight_decay,
-        warmup_steps=warmup_steps,
-        logging_steps=logging_steps,
-        save_steps=save_steps,
-        eval_steps=eval_steps,
-        train_on_responses_only=train_on_responses_only,
-        dataset_format=dataset_format,
-        dataset_split=dataset_split,
-        dry_run=dry_run,
-    )
+    asked = {item.name: given[item.name] for item in fields(TrainingSpec)}
+    spec = TrainingSpec(**{**asked, "dataset": to_dataset(dataset), "lora": to_lora(lora)})
     entry, options = current_entry(), options or TrainerOptions()
     if entry is not None and options.cwd is None:
         # An entry's project is the one it lies in, from wherever it is run.
@@ -339,6 +362,7 @@ def create_trainer(
         Plan(
             name=name,
             spec=spec,
+            given={**given, "options": options},
             own=_wish_for,
             consumers=bind(callbacks),
             abort_signal=abort_signal,

@@ -139,7 +139,8 @@ def test_answers_are_recalled_whole_and_streamed() -> None:
             run.wait_sync()
         run.wait_sync()
         asked = [r.json() for r in backend.requests if r.path == "/v1/inference/chat"]
-    assert len(asked) == 3
+    # The one that was left early is asked again: whether it was enough, the failure left open.
+    assert len(asked) == 4
     assert asked[0]["adapter"] == {"kind": "checkpoint", "jobId": "job-1", "step": 2}
     assert answers[0] == answers[1]
     assert answers[0] == ("Good day to you", ["Good ", "day ", "to ", "you"], ["Good "])
