@@ -6,6 +6,7 @@ import sys
 # It does without if that module cannot be imported, which `None` in `sys.modules` says.
 if "httpx" not in sys.modules:
     sys.modules["httpx._main"] = None  # type: ignore[assignment]
-    import httpx  # noqa: F401
-
-    del sys.modules["httpx._main"]
+    try:
+        import httpx  # noqa: F401
+    finally:
+        del sys.modules["httpx._main"]
