@@ -129,19 +129,25 @@ def _key_of(job: Job) -> object:
 
 
 def _created(job: Job) -> datetime:
-    created = datetime.fromisoformat(job.created_at)
+    try:
+        created = datetime.fromisoformat(job.created_at)
+    except ValueError:
+        # A date that cannot be read rules nothing out: taken for new, the job stays a candidate.
+        return datetime.max.replace(tzinfo=UTC)
     return created if created.tzinfo else created.replace(tzinfo=UTC)
 
 
-def _is_like(shown: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:
-    """Whether every value that was sent is shown unchanged, tokens apart."""
-    return all(_open(shown.get(key)) == _open(value) for key, value in sent.items())
+def _is_like(shown: object, sent: object) -> bool:
+    """Whether every value that was sent is shown unchanged, tokens apart.
 
-
-def _open(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: item for key, item in value.items() if key != "token"}
-    return value
+    What the backend has added, at any depth, makes no difference.
+    """
+    if not isinstance(sent, Mapping):
+        return shown == sent
+    return isinstance(shown, Mapping) and all(
+        key == "token" or (key in shown and _is_like(shown[key], value))
+        for key, value in sent.items()
+    )
 
 
 def _in_doubt(run_id: str, candidates: tuple[str, ...]) -> SubmissionInDoubtError:

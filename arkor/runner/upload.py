@@ -30,11 +30,12 @@ async def prepare_config(spec: TrainingSpec, session: Session) -> dict[str, Any]
     path = session.root / dataset.name
     try:
         sha256 = await asyncio.to_thread(_sha256, path)
+        await _upload(session, sha256, path)
     except OSError as error:
         raise ConfigError(
-            f"dataset.path: {path} cannot be read: {error.strerror}", field="dataset.path"
+            f"dataset.path: {path} cannot be read: {error.strerror}; nothing was submitted",
+            field="dataset.path",
         ) from error
-    await _upload(session, sha256, path)
     return spec.config(file_sha256=sha256)
 
 

@@ -8,13 +8,18 @@ from typing import Any
 
 import pytest
 
-from arkor.errors import BackendUnreachableError, CloudApiError, SubmissionInDoubtError
+from arkor.errors import (
+    BackendUnreachableError,
+    CloudApiError,
+    ConfigError,
+    SubmissionInDoubtError,
+)
 from arkor.runner.options import TrainerOptions
 from arkor.runner.trainer import Trainer, create_trainer
 from arkor.store.credentials import AnonymousCredentials
 from arkor.store.journal import open_journal
 from arkor.testing.backend import ScriptedBackend
-from arkor.testing.script import Answer, Cut, answer_json, lost
+from arkor.testing.script import Answer, Cut, Received, answer_json, lost
 
 COMPLETED = {"type": "training.completed", "artifacts": []}
 WRITTEN_BY_A_DEAD_PROCESS = """
@@ -145,3 +150,44 @@ def test_where_no_job_is_like_ours_the_request_is_sent(project: Path) -> None:
         die_before_the_request(backend, project)
         started = trainer(backend).start_sync()
         assert (started.resumed, list(backend.jobs)) == (True, ["job-1"])
+
+
+def test_what_the_backend_adds_makes_no_job_another(project: Path) -> None:
+    with ScriptedBackend([COMPLETED], idempotency=False) as backend:
+        die_before_the_request(backend, project)
+        config = job_like_ours("x")["config"]
+        added = {**config["datasetSource"], "revision": "main", "rows": {"train": 90}}
+        changed = {**config["datasetSource"], "name": "owner/other"}
+        for name, source in {"job-7": added, "job-8": changed, "job-9": "owner/data"}.items():
+            backend.jobs[name] = job_like_ours(name, config={**config, "datasetSource": source})
+        assert trainer(backend).start_sync().job_id == "job-7"
+
+
+def test_a_job_of_an_unreadable_date_may_be_ours(project: Path) -> None:
+    with ScriptedBackend([COMPLETED], idempotency=False) as backend:
+        die_before_the_request(backend, project)
+        backend.jobs["job-7"] = job_like_ours("job-7", createdAt="yesterday")
+        assert trainer(backend).start_sync().job_id == "job-7"
+
+
+def test_a_dataset_that_vanishes_before_it_is_sent_is_named(project: Path) -> None:
+    file = project / "train.jsonl"
+    file.write_text('{"prompt": "a"}\n')
+    with ScriptedBackend([COMPLETED]) as backend:
+
+        def gone(request: Received) -> Answer:
+            file.unlink()
+            return Answer(404)
+
+        backend.on("HEAD", "/v1/datasets/{sha256}", gone)
+        run = create_trainer(
+            name="a run",
+            model="owner/model",
+            dataset={"type": "file", "path": "train.jsonl"},
+            options=trainer(backend).plan.options,
+        )
+        with pytest.raises(
+            ConfigError, match=r"dataset\.path.*train\.jsonl.*nothing was submitted"
+        ):
+            run.start_sync()
+    assert open_journal().runs() == []
