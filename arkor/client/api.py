@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+from uuid import uuid4
 
 import httpx
 
@@ -97,25 +98,29 @@ class CloudApiClient:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         body = {"name": name, "config": dict(config)}
         value = await self._object(
-            Request("POST", path_of("v1", "jobs"), _query(scope), headers, json=body, tries=tries)
+            Request(
+                "POST", path_of("v1", "jobs"), scope.to_query(), headers, json=body, tries=tries
+            )
         )
         return parse_job(value.get("job"))
 
     async def list_jobs(self, scope: Scope) -> list[Job]:
         """The project's jobs, in the backend's order."""
-        value = await self._object(Request("GET", path_of("v1", "jobs"), _query(scope)))
+        value = await self._object(Request("GET", path_of("v1", "jobs"), scope.to_query()))
         return [parse_job(item) for item in _list(value, "jobs")]
 
     async def get_job(self, scope: Scope, job_id: str) -> Job:
         """One job as it is now."""
         path = path_of("v1", "jobs", job_id)
-        value = await self._object(Request("GET", path, _query(scope)))
+        value = await self._object(Request("GET", path, scope.to_query()))
         return parse_job(value.get("job"))
 
     async def cancel_job(self, scope: Scope, job_id: str) -> None:
         """Ask for a job to be stopped. `CloudApiError` 409 if it has ended already."""
         path = path_of("v1", "jobs", job_id, "cancel")
-        await self.transport.send(Request("POST", path, _query(scope)))
+        # Stopping twice does no more than stopping once, which the key says of this POST.
+        headers = {"Idempotency-Key": uuid4().hex}
+        await self.transport.send(Request("POST", path, scope.to_query(), headers))
 
     def open_event_stream(
         self,
@@ -142,7 +147,7 @@ class CloudApiClient:
         """Bring a file to the backend, unless one with this digest (hex) is there.
 
         `CloudApiError` 404 or 405 at a backend that takes no files, 400 if the file is not the
-        one the digest is of.
+        one the digest is of. Raises `OSError` if it cannot be read.
         """
         at = path_of("v1", "datasets", sha256)
         try:
@@ -166,10 +171,6 @@ class CloudApiClient:
     async def _object(self, request: Request) -> dict[str, Any]:
         response = await self.transport.send(request)
         return read_object(response, self.transport.secret)
-
-
-def _query(scope: Scope) -> dict[str, str]:
-    return {"orgSlug": scope.org_slug, "projectSlug": scope.project_slug}
 
 
 def _list(value: Mapping[str, Any], key: str) -> list[Any]:

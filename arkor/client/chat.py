@@ -147,10 +147,8 @@ async def stream_chat(
 
 
 def _request(scope: Scope, body: Mapping[str, Any]) -> Request:
-    query = {"orgSlug": scope.org_slug, "projectSlug": scope.project_slug}
-    return Request(
-        "POST", path_of("v1", "inference", "chat"), query, json=body, read_timeout=READ_TIMEOUT
-    )
+    path = path_of("v1", "inference", "chat")
+    return Request("POST", path, scope.to_query(), json=body, read_timeout=READ_TIMEOUT)
 
 
 def _is_last(event: Frame | Oversize) -> bool:

@@ -185,7 +185,7 @@ def _request(scope: Scope, job_id: str, last_event_id: str | None, idle_timeout:
     return Request(
         "GET",
         path_of("v1", "jobs", job_id, "events", "stream"),
-        {"orgSlug": scope.org_slug, "projectSlug": scope.project_slug},
+        scope.to_query(),
         headers,
         read_timeout=idle_timeout,
     )

@@ -25,6 +25,10 @@ class Scope:
     org_slug: str
     project_slug: str
 
+    def to_query(self) -> dict[str, str]:
+        """The query parameters that every request about a job or a model carries."""
+        return {"orgSlug": self.org_slug, "projectSlug": self.project_slug}
+
 
 @dataclass(frozen=True, slots=True)
 class Adapter:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import time
 import traceback
 from collections.abc import Awaitable, Callable
@@ -13,9 +14,10 @@ import httpx
 import pytest
 
 from arkor.client.addresses import path_of
+from arkor.client.answers import strike
 from arkor.client.api import CloudApiClient
 from arkor.client.notices import Deprecation
-from arkor.client.transport import NeverSentError, Transport
+from arkor.client.transport import NeverSentError, Request, Transport
 from arkor.core.wire import Scope
 from arkor.errors import (
     BackendUnreachableError,
@@ -33,6 +35,7 @@ from arkor.testing import (
     answer_json,
     lost,
 )
+from arkor.testing.script import Step
 
 T = TypeVar("T")
 SCOPE = Scope("org", "project")
@@ -303,6 +306,48 @@ def test_a_token_that_is_echoed_stands_in_no_error(job_id: str) -> None:
     assert "[redacted]" in str(caught.value)
 
 
+@pytest.mark.parametrize("secret", ["hf/tökén 1", "tiny", 'quo"ted'])
+@pytest.mark.parametrize("spell", [json.dumps, lambda each: json.dumps(each, ensure_ascii=False)])
+def test_every_known_secret_stands_in_no_error(secret: str, spell: Callable[[str], str]) -> None:
+    # What FastAPI answers by default: the input, as it came.
+    echo = b'{"detail":[{"loc":["body"],"input":{"token":%s}}]}' % spell(secret).encode()
+    explained = {"error": "invalid", "message": f"datasetSource.token is {secret}"}
+    with ScriptedServer() as server:
+        server.on("POST", "/v1/jobs", Answer(422, {}, echo), answer_json(explained, 422))
+        for _ in range(2):
+            with pytest.raises(CloudApiError) as caught:
+                refuse(server, "POST", "/v1/jobs", secret)
+            assert "[redacted]" in str(caught.value)
+            assert secret not in str(caught.value)
+            assert json.dumps(secret)[1:-1] not in str(caught.value)
+    assert caught.value.code == "invalid"
+
+
+def refuse(server: ScriptedServer, method: str, path: str, secret: str) -> None:
+    async def run() -> None:
+        async with httpx.AsyncClient() as http:
+            transport = Transport(server.url, Bearer(), http=http, secrets=lambda: [secret])
+            await transport.send(Request(method, path))
+
+    asyncio.run(run())
+
+
+def test_a_secret_that_begins_another_leaves_no_rest_of_it() -> None:
+    assert strike("x abcdef abc a%2Fb", ["abc", "abcdef", "", "a/b"]) == (
+        "x [redacted] [redacted] [redacted]"
+    )
+
+
+def test_a_body_that_breaks_off_may_do_so_in_a_secret() -> None:
+    body: list[Step] = [b'{"input":"' + TOKEN[:12].encode(), Cut()]
+    with ScriptedServer() as server:
+        server.on("POST", "/v1/jobs", Answer(400, {}, body))
+        with pytest.raises(CloudApiError, match="the body broke off") as caught:
+            call(server, create())
+    assert caught.value.status == 400
+    assert TOKEN[:12] not in str(caught.value)
+
+
 @pytest.mark.parametrize("token", ["a\nb-secret", "sécret-token-12", "tab\there-secret"])
 def test_a_token_that_no_header_carries_is_named_by_no_error(token: str) -> None:
     with ScriptedServer() as server:
@@ -460,3 +505,22 @@ def test_a_code_is_shown_with_what_explains_it() -> None:
         call(server, get_job)
     assert caught.value.message == "the slug `a` is taken (slug_taken)"
     assert caught.value.code == "slug_taken"
+
+
+@pytest.mark.parametrize("first", [Answer(503), Answer(before=(Cut(),))], ids=["busy", "cut"])
+def test_stopping_a_job_is_tried_again(first: Answer) -> None:
+    with ScriptedServer() as server:
+        server.on("POST", "/v1/jobs/{id}/cancel", first, answer_json({}))
+        call(server, lambda api: api.cancel_job(SCOPE, "job-1"))
+        keys = [request.headers["idempotency-key"] for request in server.requests]
+        call(server, lambda api: api.cancel_job(SCOPE, "job-1"))
+        assert len(keys) == 2
+        assert len({*keys, server.requests[-1].headers["idempotency-key"]}) == 2
+
+
+def test_a_job_that_has_ended_is_stopped_in_vain_at_once() -> None:
+    with ScriptedServer() as server:
+        server.on("POST", "/v1/jobs/{id}/cancel", Answer(409))
+        with pytest.raises(CloudApiError):
+            call(server, lambda api: api.cancel_job(SCOPE, "job-1"))
+        assert len(server.requests) == 1

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from arkor.client.sse import EventDecoder, Frame
-from arkor.core.wire import Adapter, frame, parse_job
+from arkor.core.wire import Adapter, Scope, frame, parse_job
 from arkor.errors import ProtocolError
 
 JOB: dict[str, Any] = {
@@ -92,3 +92,7 @@ def test_a_frame_is_what_the_client_reads(
     assert [
         (each.event, each.data, each.id) for each in read if isinstance(each, Frame)
     ] == expected
+
+
+def test_a_scope_is_asked_for_in_the_query() -> None:
+    assert Scope("org", "project").to_query() == {"orgSlug": "org", "projectSlug": "project"}
