@@ -1,7 +1,7 @@
 """Getting an identity from the backend."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -58,7 +58,12 @@ async def request_anonymous_token(
     async with _transport(base_url, http) as transport:
         try:
             response = await transport.send(
-                Request("POST", path_of("v1", "auth", "anonymous"), json={"kind": kind})
+                Request(
+                    "POST",
+                    path_of("v1", "auth", "anonymous"),
+                    json={"kind": kind},
+                    confidential=True,
+                )
             )
         except CloudApiError as error:
             raise AnonymousTokenRejectedError(
@@ -67,7 +72,7 @@ async def request_anonymous_token(
                 code=error.code,
                 retry_after=error.retry_after,
             ) from error
-        value = read_object(response, "")
+        value = read_object(response, (), quoted=False)
     return _identity(value)
 
 
@@ -75,7 +80,7 @@ async def cli_config(base_url: str, *, http: httpx.AsyncClient | None = None) ->
     """How to sign in at this backend. Raises `CloudApiError`, `BackendUnreachableError`."""
     async with _transport(base_url, http) as transport:
         response = await transport.send(Request("GET", path_of("v1", "auth", "cli", "config")))
-        value = read_object(response, "")
+        value = read_object(response, ())
     ports = value.get("callbackPorts")
     return CliConfig(
         auth0_domain=_text(value, "auth0Domain"),
@@ -105,9 +110,11 @@ async def refresh_tokens(
     """
     scheme = "http" if domain.partition(":")[0] == "127.0.0.1" else "https"
     grant = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": refresh_token}
-    async with _transport(f"{scheme}://{domain}", http) as transport:
-        response = await transport.send(Request("POST", path_of("oauth", "token"), json=grant))
-        value = read_object(response, refresh_token)
+    async with _transport(f"{scheme}://{domain}", http, refresh_token) as transport:
+        response = await transport.send(
+            Request("POST", path_of("oauth", "token"), json=grant, confidential=True)
+        )
+        value = read_object(response, transport.secrets, quoted=False)
     match value:
         case {"access_token": str(access), "expires_in": int(seconds)}:
             # Without rotation the answer has none, and the old one stays good.
@@ -116,12 +123,13 @@ async def refresh_tokens(
 
 
 @asynccontextmanager
-async def _transport(base_url: str, http: httpx.AsyncClient | None) -> AsyncIterator[Transport]:
-    if http is not None:
-        yield Transport(base_url, None, http=http)
-        return
-    async with open_http() as own:
-        yield Transport(base_url, None, http=own)
+async def _transport(
+    base_url: str, http: httpx.AsyncClient | None, *secrets: str
+) -> AsyncIterator[Transport]:
+    async with AsyncExitStack() as stack:
+        if http is None:
+            http = await stack.enter_async_context(open_http())
+        yield Transport(base_url, None, http=http, secrets=lambda: secrets)
 
 
 def _identity(value: Mapping[str, Any]) -> AnonymousIdentity:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -21,6 +21,7 @@ __all__ = [
     "NeverSentError",
     "Refresh",
     "Request",
+    "Secrets",
     "Transport",
     "open_http",
 ]
@@ -51,6 +52,9 @@ class HasToken(Protocol):
 Refresh = Callable[[], Awaitable[HasToken | None]]
 """Gets new credentials for ones that the backend refused with 401; `None` if there are none."""
 
+Secrets = Callable[[], Iterable[str]]
+"""Gives the texts that, besides the token in use, must stand in no error."""
+
 
 class NeverSentError(BackendUnreachableError):
     """No connection was made, so the backend has seen nothing of the request."""
@@ -61,7 +65,8 @@ class Request:
     """What is asked. `path` is percent-encoded; `content` makes the body anew for each try.
 
     `read_timeout` is the longest silence, in seconds, while an answer is awaited or read. What
-    is repeatable is sent up to `tries` times.
+    is repeatable is sent up to `tries` times. The answer to one that is `confidential` may hold a
+    secret that nobody knows yet, and is quoted in no error.
     """
 
     method: str
@@ -72,6 +77,7 @@ class Request:
     content: Callable[[], AsyncIterator[bytes]] | None = None
     read_timeout: float = READ_TIMEOUT
     tries: int = TRIES
+    confidential: bool = False
 
     @property
     def repeatable(self) -> bool:
@@ -100,7 +106,8 @@ class Transport:
     """The way to one backend with one identity. Its `repr` shows no token.
 
     `clock_offset` is by how many seconds the backend's clock was ahead of ours when it last
-    answered with a `Date`, or `None`.
+    answered with a `Date`, or `None`. What `secrets` gives is struck from the errors it raises,
+    as is the token: a backend that explains a refusal may repeat what it was sent.
     """
 
     def __init__(
@@ -111,6 +118,7 @@ class Transport:
         http: httpx.AsyncClient,
         on_deprecation: DeprecationHandler | None = None,
         refresh: Refresh | None = None,
+        secrets: Secrets = tuple,
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.clock_offset: float | None = None
@@ -118,6 +126,7 @@ class Transport:
         self._http = http
         self._on_deprecation = on_deprecation
         self._refresh = refresh
+        self._known_secrets = secrets
 
     def __repr__(self) -> str:
         return f"Transport({self.host!r})"
@@ -128,8 +137,17 @@ class Transport:
         return host_of(self.base_url)
 
     @property
-    def secret(self) -> str:
-        """The token in use, so that it can be kept out of texts."""
+    def secrets(self) -> frozenset[str]:
+        """The token in use and all other secrets, so that they can be kept out of texts."""
+        return frozenset(filter(None, (self._token, *self._known_secrets())))
+
+    @property
+    def secret(self) -> frozenset[str]:
+        """The same as `secrets`."""
+        return self.secrets
+
+    @property
+    def _token(self) -> str:
         return self._credentials.token if self._credentials else ""
 
     async def refresh(self) -> bool:
@@ -185,7 +203,9 @@ class Transport:
                     break
                 url = target
             if not response.is_success:
-                raise error_of(response, await self._error_body(response), self.secret)
+                body = await self._error_body(response)
+                quoted = not request.confidential
+                raise error_of(response, body, self.secrets, quoted=quoted)
             yield response
 
     async def _head(self, request: Request, url: httpx.URL) -> httpx.Response:
@@ -217,7 +237,7 @@ class Transport:
 
     def _headers(self, request: Request) -> list[tuple[bytes, bytes]]:
         headers = {"X-Arkor-Client": f"arkor/{sdk_version()}", **request.headers}
-        if token := self.secret:
+        if token := self._token:
             # Refused here: httpx would quote the whole header in its error.
             if not (token.isascii() and token.isprintable()):
                 raise CredentialsError("the token holds characters that no HTTP header can carry")
@@ -236,8 +256,9 @@ class Transport:
                 if len(body) > LONGEST_ERROR_BODY:
                     break
         except httpx.HTTPError as error:
-            # The status has been said; a body cut short makes it no less true.
-            body += f" (the body broke off: {_reason(error)})".encode()
+            # The status has been said; a body cut short makes it no less true. What came of it
+            # may end in the middle of a secret.
+            return f"the body broke off: {_reason(error)}".encode()
         return bytes(body[:LONGEST_ERROR_BODY])
 
     def _unreachable(

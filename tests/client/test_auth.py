@@ -1,11 +1,12 @@
 """Getting an identity from the backend."""
 
 import asyncio
+import traceback
 
 import httpx
 import pytest
 
-from arkor.client.auth import CliConfig, cli_config, request_anonymous_token
+from arkor.client.auth import CliConfig, cli_config, refresh_tokens, request_anonymous_token
 from arkor.errors import AnonymousTokenRejectedError, CloudApiError, ProtocolError
 from arkor.testing import Answer, ScriptedBackend, ScriptedServer, answer_json
 
@@ -56,6 +57,41 @@ def test_an_identity_that_lacks_something_is_none(missing: str) -> None:
         with pytest.raises(ProtocolError, match="anonymous identity needs") as caught:
             asyncio.run(request_anonymous_token(server.url))
     assert "secret-token" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("body", [b'{"token":"hush-hus', b'["hush-hush"]', b"hush-hush"])
+def test_no_body_of_an_identity_is_quoted(body: bytes, status: int) -> None:
+    with ScriptedServer() as server:
+        server.on("POST", "/v1/auth/anonymous", Answer(status, {}, body))
+        with pytest.raises((ProtocolError, AnonymousTokenRejectedError)) as caught:
+            asyncio.run(request_anonymous_token(server.url))
+    assert "hush" not in "".join(traceback.format_exception(caught.value))
+    # The JSON library's error has the whole body in an attribute.
+    assert not isinstance(caught.value.__cause__, ValueError)
+
+
+REFRESH = "refresh/token"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answer_json({"error": "invalid_grant", "message": f"{REFRESH} is spent"}, 403),
+        answer_json({"error_description": f"no such token: {REFRESH}"}, 403),
+        Answer(400, {}, f"refresh_token={REFRESH}".encode()),
+        Answer(200, {}, f'{{"access_token":"new-token","spent":"{REFRESH}'.encode()),
+        answer_json({"access_token": "new-token"}),
+    ],
+)
+def test_no_token_of_a_refresh_stands_in_an_error(answer: Answer) -> None:
+    with ScriptedServer() as server:
+        server.on("POST", "/oauth/token", answer)
+        with pytest.raises((ProtocolError, CloudApiError)) as caught:
+            asyncio.run(refresh_tokens(server.url.removeprefix("http://"), "client", REFRESH))
+    said = "".join(traceback.format_exception(caught.value))
+    assert REFRESH not in said
+    assert "new-token" not in said
 
 
 def test_how_a_command_line_signs_in() -> None:
