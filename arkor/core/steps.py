@@ -32,7 +32,7 @@ class Step:
 
 def digest_arguments(*given: Any, **named: Any) -> str:
     """A hex digest of a step's arguments: their JSON, and for what JSON cannot carry its type."""
-    form = json.dumps([given, named], sort_keys=True, ensure_ascii=False, default=_name_of_type)
+    form = json.dumps(_plain([given, named]), ensure_ascii=False, default=_name_of_type)
     return hashlib.sha256(form.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -59,6 +59,19 @@ def attempts_in(records: Iterable[Record]) -> dict[CallId, int]:
         if isinstance(note, CallbackCompleted) and note.attempt > 1 and note.callback:
             found[(note.record, note.consumer, note.callback)] = note.attempt
     return found
+
+
+def _plain(value: object) -> object:
+    """The same for JSON, with the entries of each mapping in the order of its keys' texts."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if all(isinstance(key, str) for key in value):
+        return {key: _plain(value[key]) for key in sorted(value)}
+    # JSON would take the keys 1 and "1" for the same, and knows no tuples.
+    texts = [(json.dumps(key, default=_name_of_type), item) for key, item in value.items()]
+    return [[text, _plain(item)] for text, item in sorted(texts, key=lambda each: each[0])]
 
 
 def _name_of_type(value: object) -> str:
