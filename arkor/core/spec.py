@@ -137,6 +137,8 @@ class TrainingSpec:
     def __post_init__(self) -> None:
         _text("name", self.name)
         _text("model", self.model)
+        _typed("dataset", self.dataset, Dataset, "HuggingfaceDataset, BlobDataset or FileDataset")
+        _typed("lora", self.lora, LoraConfig | None, "LoraConfig")
         _whole("max_steps", self.max_steps)
         _number("num_train_epochs", self.num_train_epochs, above=0)
         _number("learning_rate", self.learning_rate, above=0)
@@ -260,6 +262,12 @@ def _wire(value: object, keys: Mapping[str, str]) -> dict[str, Any]:
 
 def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
+
+
+def _typed(name: str, value: object, kind: Any, named: str) -> None:
+    # Not the value itself, which may hold a token.
+    if not isinstance(value, kind):
+        raise ConfigError(f"{name} must be a {named}, not {type(value).__name__}", field=name)
 
 
 def _text(name: str, value: object, *, optional: bool = False, shown: bool = True) -> None:

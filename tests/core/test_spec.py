@@ -282,3 +282,11 @@ def test_a_fingerprint_is_of_what_is_asked_not_of_how_or_by_whom() -> None:
     assert one["datasetSource"]["token"] == "one"
     assert fingerprint({**one, "maxSteps": 6}) != fingerprint(one)
     assert fingerprint({**one, "dryRun": False}) != fingerprint(one)
+
+
+@pytest.mark.parametrize("name", ["dataset", "lora"])
+def test_a_dict_is_no_typed_option(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} must be a .*, not dict") as caught:
+        spec(**{name: {"type": "blob", "url": "https://x", "token": "secret-token"}})
+    assert caught.value.field == name
+    assert "secret-token" not in str(caught.value)
