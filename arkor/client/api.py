@@ -16,7 +16,15 @@ from arkor.client.addresses import path_of
 from arkor.client.answers import read_object
 from arkor.client.notices import DeprecationHandler
 from arkor.client.stream import EventStream, open_events
-from arkor.client.transport import TRIES, HasToken, Refresh, Request, Transport, open_http
+from arkor.client.transport import (
+    TRIES,
+    HasToken,
+    Refresh,
+    Request,
+    Secrets,
+    Transport,
+    open_http,
+)
 from arkor.core.wire import Job, Scope, parse_job
 from arkor.errors import CloudApiError, ProtocolError
 
@@ -32,7 +40,8 @@ class CloudApiClient:
     Every coroutine raises `CloudApiError` for a status outside 2xx, `BackendUnreachableError`
     if nothing answered, and `ProtocolError` for an answer that is not the protocol. What is
     safe to repeat is tried three times. As a context manager it closes the HTTP client that it
-    made; one that was given stays open. `refresh` gets new credentials after a 401.
+    made; one that was given stays open. `refresh` gets new credentials after a 401. What
+    `secrets` gives stands in no error, as the token does not.
     """
 
     def __init__(
@@ -43,12 +52,18 @@ class CloudApiClient:
         http: httpx.AsyncClient | None = None,
         on_deprecation: DeprecationHandler | None = None,
         refresh: Refresh | None = None,
+        secrets: Secrets = tuple,
     ) -> None:
         self._own = open_http() if http is None else None
         client = http or self._own
         assert client is not None
         self.transport = Transport(
-            base_url, credentials, http=client, on_deprecation=on_deprecation, refresh=refresh
+            base_url,
+            credentials,
+            http=client,
+            on_deprecation=on_deprecation,
+            refresh=refresh,
+            secrets=secrets,
         )
 
     async def __aenter__(self) -> Self:
@@ -170,7 +185,7 @@ class CloudApiClient:
 
     async def _object(self, request: Request) -> dict[str, Any]:
         response = await self.transport.send(request)
-        return read_object(response, self.transport.secret)
+        return read_object(response, self.transport.secrets)
 
 
 def _list(value: Mapping[str, Any], key: str) -> list[Any]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx
 
 from arkor.client.addresses import path_of
-from arkor.client.answers import excerpt, read_object
+from arkor.client.answers import excerpt, read_object, strike
 from arkor.client.sse import EventDecoder, Frame, Oversize
 from arkor.client.transport import HasTransport, Request
 from arkor.core.wire import Adapter, Scope
@@ -49,7 +49,7 @@ class InferResult:
         try:
             return json.loads(self.text)
         except ValueError as error:
-            raise ProtocolError(f"the answer is not JSON: {excerpt(self.text, '')}") from error
+            raise ProtocolError(f"the answer is not JSON: {excerpt(self.text, ())}") from error
 
     @property
     def _message(self) -> Mapping[str, Any]:
@@ -113,9 +113,9 @@ async def chat(api: HasTransport, scope: Scope, body: Mapping[str, Any]) -> Infe
     Raises `CloudApiError` for a refusal, `ProtocolError` if the answer is no chat completion.
     """
     response = await api.transport.send(_request(scope, {**body, "stream": False}))
-    value = read_object(response, api.transport.secret)
+    value = read_object(response, api.transport.secrets)
     if isinstance(error := value.get("error"), (str, dict)):
-        raise _refusal(error, response.status_code)
+        raise _refusal(error, response.status_code, api.transport.secrets)
     return InferResult(value)
 
 
@@ -138,7 +138,7 @@ async def stream_chat(
                 for event in decoder.feed(chunk):
                     if _is_last(event):
                         return
-                    if text := _text(event):
+                    if text := _text(event, api.transport.secrets):
                         yield text
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise BackendUnreachableError(
@@ -155,7 +155,7 @@ def _is_last(event: Frame | Oversize) -> bool:
     return isinstance(event, Frame) and (event.event == "end" or event.data == "[DONE]")
 
 
-def _text(event: Frame | Oversize) -> str:
+def _text(event: Frame | Oversize, secrets: frozenset[str]) -> str:
     """What one event adds to the answer."""
     if isinstance(event, Oversize):
         raise ProtocolError(f"one piece of the answer has {event.length} bytes")
@@ -169,7 +169,7 @@ def _text(event: Frame | Oversize) -> str:
         case str():
             return value
         case {"error": (str() | dict()) as error}:
-            raise _refusal(error, 500)
+            raise _refusal(error, 500, secrets)
         case {"choices": [{"delta": {"content": str(text)}}, *_]}:
             return text
         case {"content": str(text)} | {"text": str(text)}:
@@ -177,14 +177,14 @@ def _text(event: Frame | Oversize) -> str:
     return ""
 
 
-def _refusal(error: str | dict[str, Any], status: int) -> CloudApiError:
+def _refusal(error: str | dict[str, Any], status: int, secrets: frozenset[str]) -> CloudApiError:
     """An error object inside an answer; OpenAI's form, `{message, code}`, or plain text."""
     if isinstance(error, str):
-        return CloudApiError(status, error, code=error)
+        error = {"message": error, "code": error}
     said, code = error.get("message"), error.get("code")
     given = error.get("status", code)
     return CloudApiError(
         given if isinstance(given, int) else status,
-        said if isinstance(said, str) and said else "the model's answer failed",
-        code=code if isinstance(code, str) else None,
+        strike(said, secrets) if isinstance(said, str) and said else "the model's answer failed",
+        code=strike(code, secrets) if isinstance(code, str) else None,
     )

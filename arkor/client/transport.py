@@ -142,11 +142,6 @@ class Transport:
         return frozenset(filter(None, (self._token, *self._known_secrets())))
 
     @property
-    def secret(self) -> frozenset[str]:
-        """The same as `secrets`."""
-        return self.secrets
-
-    @property
     def _token(self) -> str:
         return self._credentials.token if self._credentials else ""
 

@@ -24,13 +24,14 @@ from arkor.testing import (
 )
 
 SCOPE = Scope("org", "project")
+TOKEN = "secret-token-0123456789"
 MESSAGES = [{"role": "user", "content": "Hello?"}]
 BODY = build_chat_body(MESSAGES, base_model="arkor/tiny")
 
 
 @dataclass(frozen=True)
 class Bearer:
-    token: str = "secret-token-0123456789"
+    token: str = TOKEN
 
 
 @asynccontextmanager
@@ -196,6 +197,18 @@ def test_an_error_in_the_middle_is_raised() -> None:
     assert caught.value.status == 503
     with pytest.raises(CloudApiError, match="overloaded"):
         pieces(data({"error": "overloaded"}))
+
+
+@pytest.mark.parametrize("error", [f"no {TOKEN}", {"message": f"no {TOKEN}", "code": TOKEN}])
+def test_an_error_inside_an_answer_holds_no_token(error: object) -> None:
+    for ask in (
+        lambda: pieces(delta("a"), data({"error": error})),
+        lambda: whole(answer_json({"error": error})),
+    ):
+        with pytest.raises(CloudApiError) as caught:
+            ask()
+        assert "no [redacted]" in str(caught.value)
+        assert TOKEN not in f"{caught.value.code} {caught.value}"
 
 
 def test_a_broken_connection_is_no_end() -> None:
