@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from arkor.errors import ConfigError
+from arkor.runner.settings import check_address
 from arkor.store.credentials import Credentials
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class TrainerOptions:
     http: "httpx.AsyncClient | None" = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
+        check_address(self.base_url or "", "options.base_url")
         for name in ("reconnect_delay", "max_reconnect_delay", "idle_timeout"):
             value = getattr(self, name)
             if not math.isfinite(value) or value <= 0:

@@ -17,7 +17,7 @@ import platformdirs
 from arkor.errors import ConfigError
 from arkor.store.state import project_root
 
-__all__ = ["KEYS", "Settings", "load_settings", "user_config"]
+__all__ = ["KEYS", "Settings", "check_address", "load_settings", "user_config"]
 
 T = TypeVar("T")
 
@@ -100,14 +100,30 @@ def _first(*values: T | None) -> T | None:
     return next((value for value in values if value is not None), None)
 
 
-def _address(given: str | None, where: str) -> str | None:
+def check_address(given: str, where: str) -> None:
+    """Raise `ConfigError`, naming `where`, unless `given` is `local` or the URL of a backend.
+
+    One with a user name or a password is none, and is not quoted.
+    """
     if not given or given == "local":
-        return given
+        return
+    if "@" in given:
+        raise ConfigError(
+            f"{where} must be a URL without an @: no user name and no password, "
+            "since the token says who you are",
+            field=where,
+        )
     if not given.startswith(("http://", "https://")):
         raise ConfigError(
             f"{where} must be `local` or a URL that begins with http:// or https://, not {given!r}",
             field=where,
         )
+
+
+def _address(given: str | None, where: str) -> str | None:
+    if given is None:
+        return None
+    check_address(given, where)
     return given.rstrip("/")
 
 

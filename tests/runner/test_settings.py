@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from arkor.errors import ConfigError
+from arkor.runner.options import TrainerOptions
 from arkor.runner.settings import load_settings, user_config
 
 
@@ -122,3 +123,28 @@ def test_an_address_without_a_scheme_is_refused_by_name(
         monkeypatch.setenv(name, "localhost:4000")
     with pytest.raises(ConfigError, match=f"^{name} must be"):
         load_settings(project, **given)
+
+
+@pytest.mark.parametrize("scheme", ["https://", "http://", "ftp://", ""])
+@pytest.mark.parametrize("user", ["ada:hush", "ada", "ada:hu/sh", ":hu#sh"])
+def test_an_address_with_a_password_is_refused_unquoted(
+    project: Path, scheme: str, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"{scheme}{user}@host.example"
+
+    def options() -> object:
+        return TrainerOptions(base_url=address)
+
+    def table() -> object:
+        write_project(project, f"backend = '{address}'")
+        return load_settings(project)
+
+    def variable() -> object:
+        monkeypatch.setenv("ARKOR_CLOUD_API_URL", address)
+        return load_settings(project)
+
+    for give, where in ((options, "options.base_url"), (table, "backend"), (variable, "ARKOR_")):
+        with pytest.raises(ConfigError, match="without an @") as caught:
+            give()
+        assert where in str(caught.value)
+        assert user not in str(caught.value)
