@@ -107,7 +107,8 @@ def _has_bar(trainer: "Trainer") -> bool:
     """Whether the trainer shows its own progress: a terminal has no room for two bars of one run."""
     from arkor.runner.progress_bar import ProgressBar
 
-    return any(consumer.name == ProgressBar.name for consumer in trainer.consumers)
+    given = (each for consumer in trainer.consumers for each in consumer.functions.values())
+    return any(isinstance(getattr(each, "__self__", None), ProgressBar) for each in given)
 
 
 def _place(error: Exception) -> str:
