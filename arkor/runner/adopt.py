@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from arkor.core.fold import RunState, fold_all
-from arkor.core.notes import Resumed, SubmitRequested, entry_of
+from arkor.core.fold import fold_all
+from arkor.core.notes import CallbackFailed, Resumed, SubmitRequested, entry_of, read_note
 from arkor.core.redact import without_token
 from arkor.core.spec import TrainingSpec, fingerprint
 from arkor.core.wire import TERMINAL_STATUSES
@@ -98,7 +98,7 @@ def _find(
             continue
         if row.status not in TERMINAL_STATUSES:
             return row
-        if not _is_over(fold_all(journal.records(row.run_id)), wish.consumers):
+        if not _is_over(journal, row.run_id, wish.consumers):
             return row
         log.warning(
             "run %s of %r has ended, but a callback of it raised; "
@@ -110,13 +110,18 @@ def _find(
     return None
 
 
-def _is_over(state: RunState, consumers: tuple[str, ...]) -> bool:
+def _is_over(journal: Journal, run_id: str, consumers: tuple[str, ...]) -> bool:
     """Whether a run that has its terminal status counts as ended although a call is owed.
 
-    A hook that raised must not stop tomorrow's training; one that its process's death kept from
-    running must still run.
+    A hook that raised after the end must not stop tomorrow's training; one that its process's
+    death kept from running must still run, though it had raised before the end.
     """
-    return state.terminal and any(state.consumer(name).failures for name in consumers)
+    state = fold_all(journal.records(run_id))
+    if state.terminal_seq is None:
+        return False
+    later = map(read_note, journal.records(run_id, after=state.terminal_seq))
+    raised = {note.consumer for note in later if isinstance(note, CallbackFailed)}
+    return any(state.consumer(name).failures for name in raised.intersection(consumers))
 
 
 def _record(
