@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -40,7 +41,7 @@ class Training:
         self._deadline: asyncio.TimerHandle | None = None
         self._stopping = False
         self._ending = False
-        self._cancelled = False
+        self._saved = False
 
     def cancel(self) -> None:
         """Have the process save and end; the job, whose wish to end is stored, ends with it."""
@@ -57,20 +58,25 @@ class Training:
             self._worker.kill()
 
     async def run(self) -> None:
-        """Train until the process has ended, and with it, mostly, the job."""
-        if not self._jobs.cancel_requested(self.job_id):
+        """Train until the process has ended, and with it, mostly, the job.
+
+        A job whose process was told to end by somebody else, as a system that shuts down does,
+        stays unfinished: it is to be trained again.
+        """
+        if not await self._cancel_requested():
             try:
                 await self._work()
             except (OSError, ValueError) as error:
                 await self._fail(f"the training process could not be used: {error}")
             finally:
                 self._clean_up()
-        if self._jobs.cancel_requested(self.job_id):
+        if await self._cancel_requested():
             await self._insist(lambda: self._jobs.mark_cancelled(self.job_id))
-        job = self._jobs.get(self.job_id)
+        job = await self._insist(lambda: self._jobs.get(self.job_id))
         if job is not None and job.terminal:
             forget_token(self._folder, job)
-            log.info("job %s (%s): %s", job.id, job.name, job.status)
+            # A name is a client's text: as it is, it could look like lines of this log.
+            log.info("job %s (%.80r): %s", job.id, job.name, job.status)
 
     async def _work(self) -> None:
         job = self._folder.job(self.job_id)
@@ -84,8 +90,8 @@ class Training:
         async for line in worker.lines():
             await self._take(line)
         code = await worker.wait()
-        if self._cancelled:
-            await self._insist(lambda: self._jobs.mark_cancelled(self.job_id))
+        if self._saved or code == -signal.SIGTERM:
+            log.info("job %s: the training process was told to end", self.job_id)
         elif not self._ending:
             end = f"the training process {describe_end(code)} before it had finished"
             await self._fail(f"{end}; nothing of it runs any more. {worker.tail()}".rstrip())
@@ -93,13 +99,16 @@ class Training:
     async def _take(self, line: Mapping[str, Any]) -> None:
         kind = line.get("type")
         if kind == "cancelled":
-            self._cancelled = not self._stopping
+            self._saved = True
         elif isinstance(kind, str):
             await self._insist(lambda: self._jobs.append(self.job_id, line))
             if kind in ("training.completed", "training.failed"):
                 self._expect_end()
         else:
             raise ValueError(f"it wrote a line without a `type`: {str(line)[:80]}")
+
+    async def _cancel_requested(self) -> bool:
+        return await self._insist(lambda: self._jobs.cancel_requested(self.job_id))
 
     async def _fail(self, sentence: str) -> None:
         event = {"type": "training.failed", "error": sentence}

@@ -35,6 +35,17 @@ def test_a_killed_training_process_fails_its_job(server) -> None:
     assert "SIGKILL" in server.finished(job_id)["error"]
 
 
+@pytest.mark.parametrize("how", ["saving", "unsaving"])
+def test_a_process_that_somebody_else_ends_is_followed_by_another(server, tmp_path, how) -> None:
+    gate = tmp_path / "gate"
+    job_id = server.submit(steps=1, gate=str(gate), **{how: True})
+    server.wait_for(job_id, type="training.started")
+    os.kill(server.pids(job_id)[0], signal.SIGTERM)
+    until(lambda: len(server.pids(job_id)) == 2, "no other process")
+    gate.write_text("1")
+    assert server.finished(job_id)["status"] == "completed"
+
+
 def test_one_job_trains_at_a_time_in_their_order(server, tmp_path) -> None:
     gate = tmp_path / "gate"
     first, second, third = (server.submit(steps=1, gate=str(gate)) for _ in range(3))

@@ -2,7 +2,7 @@
 
 `steps` and `pause` (seconds per step) shape it; `then` is how it ends: `complete` (the default),
 `fail`, `die` (exit code 3), `nonsense`, `silent` (exit code 0 without a word). With `deaf` it
-ignores SIGTERM.
+ignores SIGTERM, with `unsaving` it dies of it.
 With `gate`, a path, it waits at each step until that file holds at least the step's number.
 """
 
@@ -32,7 +32,7 @@ def main() -> None:
     ended = threading.Event()
     if config.get("deaf"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    else:
+    elif not config.get("unsaving"):
         signal.signal(signal.SIGTERM, lambda *_: ended.set())
     threading.Thread(target=watch_stdin, daemon=True).start()
     (job / "seen.json").write_text(json.dumps(order))
