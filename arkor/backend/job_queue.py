@@ -3,16 +3,22 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
 
 from arkor.backend.folder import Folder
 from arkor.backend.jobs import Jobs
 from arkor.backend.submission import forget_token
 from arkor.backend.training import Training
 from arkor.core.wire import Job
+from arkor.errors import ArkorError
 
 __all__ = ["JobQueue"]
 
 log = logging.getLogger("arkor.backend")
+
+RETRY_INTERVAL: Final = 2.0
+"""Seconds until the jobs are looked at again after the database failed."""
 
 
 class JobQueue:
@@ -69,11 +75,24 @@ class JobQueue:
     async def _work(self) -> None:
         while not self._closing:
             self._news.clear()
-            waiting = [job for job in self._jobs.unfinished() if job not in self._active]
-            if waiting:
-                await self._train(waiting[0])
-            else:
-                await self._news.wait()
+            try:
+                await self._train_next()
+            except ArkorError as error:
+                # Nothing is lost: what is unfinished stays so until it is known how it ended.
+                log.error("the jobs wait: %s", error)
+                await self._wait(RETRY_INTERVAL)
+
+    async def _train_next(self) -> None:
+        waiting = [job for job in self._jobs.unfinished() if job not in self._active]
+        if waiting:
+            await self._train(waiting[0])
+        else:
+            await self._wait()
+
+    async def _wait(self, most: float | None = None) -> None:
+        """Wait for a job that is accepted or the end of the queue, `most` seconds at most."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), most)
 
     async def _train(self, job_id: str) -> None:
         training = Training(
@@ -86,6 +105,8 @@ class JobQueue:
         self._active[job_id] = training
         try:
             await training.run()
+        except ArkorError:
+            raise
         except Exception as error:
             # One job's trouble must not end the queue; the job stays with it until it is told.
             log.exception("job %s cannot be trained", job_id)
