@@ -1,18 +1,21 @@
 """Everything around a run, resolved once: the store, the backend, who we are, which project."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self
 
 import httpx
 
 from arkor.client.api import CloudApiClient
 from arkor.client.transport import HasToken, open_http
 from arkor.core.wire import Scope
+from arkor.errors import ConfigError
 from arkor.runner.identity import (
+    CLOUD,
     Identity,
     default_arkor_cloud_api_url,
     ensure_credentials,
@@ -26,7 +29,10 @@ from arkor.store.credentials import OAuthCredentials
 from arkor.store.paths import home as find_home
 from arkor.store.state import project_root
 
-__all__ = ["Session", "open_session", "reopen_session"]
+__all__ = ["Session", "home_of", "open_session", "reopen_session"]
+
+MASK: Final = re.compile(r"\[secret:[0-9a-f]{16}\]")
+"""What the journal keeps in the place of a secret."""
 
 
 @dataclass(slots=True)
@@ -53,8 +59,15 @@ class Session:
         return frozenset(self._secrets)
 
     def keep_secret(self, secret: str) -> None:
-        """Keep one more text out of the log."""
+        """Keep one more text out of the log, and out of errors."""
         self._secrets.add(secret)
+
+    def keep_token_of(self, config: Mapping[str, Any]) -> None:
+        """Keep the dataset's token in a job's config secret; a mask of one is none."""
+        source = config.get("datasetSource")
+        token = source.get("token") if isinstance(source, Mapping) else None
+        if isinstance(token, str) and token and not MASK.fullmatch(token):
+            self.keep_secret(token)
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[CloudApiClient]:
@@ -64,11 +77,15 @@ class Session:
                 self._backend = await asyncio.to_thread(ensure_backend, self.home)
             url, token = self._backend.url, _Bearer(self._backend.token)
             self._secrets.add(token.token)
-            yield CloudApiClient(url, token, http=self._client())
+            yield CloudApiClient(url, token, http=self._client(), secrets=self._known)
         else:
             self._secrets.update(_secrets_of(self.identity))
             yield CloudApiClient(
-                self.address, self.identity, http=self._client(), refresh=self._refreshed
+                self.address,
+                self.identity,
+                http=self._client(),
+                refresh=self._refreshed,
+                secrets=self._known,
             )
 
     def lost(self) -> None:
@@ -85,6 +102,9 @@ class Session:
             self.identity = fresh
             self._secrets.update(_secrets_of(fresh))
         return fresh is not None
+
+    def _known(self) -> frozenset[str]:
+        return self.secrets
 
     async def _refreshed(self) -> HasToken | None:
         return self.identity if await self.refresh() else None
@@ -112,6 +132,11 @@ class Session:
 @dataclass(frozen=True, slots=True)
 class _Bearer:
     token: str = field(repr=False)
+
+
+def home_of(options: TrainerOptions) -> Path:
+    """The folder of the store: of the options, else of the settings. Raises `ConfigError`."""
+    return find_home(load_settings(options.cwd, home=options.home).home)
 
 
 async def open_session(options: TrainerOptions) -> Session:
@@ -152,12 +177,46 @@ async def _scope(session: Session, api: CloudApiClient) -> Scope:
 async def reopen_session(
     options: TrainerOptions, *, root: Path, address: str, scope: Scope
 ) -> Session:
-    """The session of a recorded run: its own project at its own backend, with our identity."""
-    home = find_home(load_settings(options.cwd, home=options.home).home)
-    identity = None
+    """The session of a recorded run: its own project at its own backend, with our identity.
+
+    Raises `ConfigError` if our identity, or what `options` pin, is for another backend than the
+    one at `address`: a token is sent to nobody but whom it is for.
+    """
+    home = home_of(options)
+    asked = load_settings(options.cwd or root, backend=options.base_url).backend
+    if _is_embedded(asked, options, home):
+        asked = LOCAL
+    if options.base_url is not None and asked != address:
+        raise ConfigError(
+            f"the run was recorded at {_shown(address)}, and options.base_url is "
+            f"{_shown(asked)}: leave it out, or give that one",
+            field="options.base_url",
+        )
+    identity: Identity | None = options.credentials
     if address != LOCAL:
-        identity = options.credentials or await ensure_credentials(home=home, base_url=address)
-    return Session(home, root, address, scope, options, identity)
+        identity = identity or await ensure_credentials(home=home, base_url=address)
+    if identity is not None:
+        _check_identity(identity, asked, address)
+    return Session(home, root, address, scope, options, None if address == LOCAL else identity)
+
+
+def _check_identity(identity: Identity, asked: str | None, address: str) -> None:
+    """Refuse to send an identity elsewhere than where it is from, or where it is asked to go."""
+    its_own = identity.arkor_cloud_api_url
+    meant = [asked, None if its_own is None else its_own.rstrip("/")]
+    known = [each for each in meant if each is not None] or [CLOUD]
+    if address not in known:
+        raise ConfigError(
+            f"the run was recorded at {_shown(address)}, and the token in use is for "
+            f"{' or '.join(map(_shown, known))}: it is not sent elsewhere. If it is good there "
+            "too, set ARKOR_CLOUD_API_URL to the run's address",
+            field="options.credentials",
+        )
+
+
+def _shown(address: str | None) -> str:
+    # A journal of old may hold an address with a password before the @.
+    return repr((address or "").rpartition("@")[2])
 
 
 def _is_embedded(address: str | None, options: TrainerOptions, home: Path) -> bool:

@@ -23,7 +23,7 @@ from arkor.runner.engine import on_engine
 from arkor.runner.options import TrainerOptions
 from arkor.runner.ownership import OwnedRun
 from arkor.runner.provenance import current_entry, describe
-from arkor.runner.session import Session, open_session, reopen_session
+from arkor.runner.session import Session, home_of, open_session, reopen_session
 from arkor.runner.submit import Submission, submitted
 from arkor.runner.sync import run_blocking
 from arkor.runner.trainer import Plan, Trainer, TrainingResult
@@ -116,7 +116,7 @@ async def resume_run(
     submitted, or was refused.
     """
     options = options or TrainerOptions()
-    row = open_journal(options.home).row(id)
+    row = open_journal(home_of(options)).row(id)
     plan = Plan(
         name=row.name,
         consumers=bind(callbacks) if deliver else (),
@@ -142,7 +142,7 @@ async def resume_with(
     """
     plan = trainer.plan
     options = replace(plan.options, home=home or plan.options.home)
-    row = open_journal(options.home).row(id)
+    row = open_journal(home_of(options)).row(id)
     own = partial(_resumed, row.run_id, submit_again)
     resumed = Trainer(replace(plan, name=row.name, own=own, options=options))
     await resumed.start()
@@ -159,12 +159,13 @@ async def adopt_job(id: str, job_id: str, *, options: TrainerOptions | None = No
 
 
 async def _adopt_job(id: str, job_id: str, options: TrainerOptions) -> Job:
-    state = open_journal(options.home).run(id)
+    state = open_journal(home_of(options)).run(id)
     if state.job is not None:
         raise ConfigError(f"run {state.run_id} is job {state.job.id} already; nothing is in doubt")
     session = await _session_of(state, options)
     async with session, session.connect() as api:
         job = await api.get_job(session.scope, job_id)
+        session.keep_token_of(job.config)
     run = _take_recorded(session, state, state.named, state.provenance)
     run.append([submitted(run, job, matched=True)], durable=True)
     run.rest()
@@ -187,7 +188,7 @@ async def resume_orphaned(
 
 def orphans(options: TrainerOptions, *, project: Path | None = None) -> list[str]:
     """The run ids of unfinished runs whose process died, oldest first; of one project, or all."""
-    owner, journal, now = current_owner(), open_journal(options.home), time.time()
+    owner, journal, now = current_owner(), open_journal(home_of(options)), time.time()
     found = []
     for row in reversed(journal.runs(project_root=project)):
         lease = None if row.settled else journal.lease(row.run_id)
@@ -217,7 +218,7 @@ async def cancel_run(id: str, *, options: TrainerOptions | None = None) -> Job:
 
 
 async def _cancel(id: str, options: TrainerOptions) -> Job:
-    state = open_journal(options.home).run(id)
+    state = open_journal(home_of(options)).run(id)
     if state.job is None:
         raise JournalError(f"run {state.run_id} was never accepted: there is nothing to cancel")
     session = await _session_of(state, options)
@@ -231,6 +232,7 @@ async def _cancel(id: str, options: TrainerOptions) -> Job:
 async def _attached(job_id: str, plan: Plan) -> Submission:
     async with await open_session(plan.options) as session, session.connect() as api:
         job = await api.get_job(session.scope, job_id)
+        session.keep_token_of(job.config)
     provenance = await asyncio.to_thread(describe, plan.entry)
     writer = open_writer(session.home)
     salt = writer.salt
@@ -269,15 +271,16 @@ def _record(tx: Transaction, note: Attached, job: Job) -> tuple[str, int]:
 
 
 async def _resumed(run_id: str, submit_again: bool, plan: Plan) -> Submission:
-    state = open_journal(plan.options.home).run(run_id)
+    state = open_journal(home_of(plan.options)).run(run_id)
     if state.status == "refused":
         raise ConfigError(
             f"the backend has refused run {run_id}: there is nothing to resume; start a new one"
         )
     config = _config_of(state, plan.spec)
     session = await _session_of(state, plan.options)
-    if token := _token_in(config):
-        session.keep_secret(token)
+    session.keep_token_of(config)
+    if plan.spec is not None and isinstance(plan.spec.dataset, BlobDataset):
+        session.keep_secret(plan.spec.dataset.token or "")
     provenance = await asyncio.to_thread(describe, plan.entry)
     run = _take_recorded(session, state, plan.consumer_names or state.named, provenance)
     return Submission(run, config, resumed=True, sent=not submit_again)

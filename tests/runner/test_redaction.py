@@ -1,6 +1,9 @@
 """No token reaches the journal, however a backend, a callback or a dataset brings it along."""
 
+import asyncio
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +12,13 @@ import pytest
 from arkor.core.redact import mask
 from arkor.errors import CloudApiError
 from arkor.runner.options import TrainerOptions
+from arkor.runner.takeover import attach_sync, resume_with
 from arkor.runner.trainer import Trainer, create_trainer
 from arkor.store.credentials import AnonymousCredentials
 from arkor.store.journal import open_journal
 from arkor.store.writer import open_writer
 from arkor.testing.backend import ScriptedBackend
-from arkor.testing.script import answer_json
+from arkor.testing.script import Answer, Received, answer_json
 
 TOKEN = "session-token/with-0123456789"
 DATASET = "hf_dataset-token-0123456789"
@@ -108,3 +112,53 @@ def test_a_refusal_that_quotes_the_token_does_not_hand_it_on(home: Path) -> None
     kept = files(home)
     assert TOKEN.encode() not in kept
     assert DATASET.encode() not in kept
+
+
+@pytest.mark.parametrize("token", [DATASET, SHORT])
+def test_a_refusal_that_repeats_its_input_does_not_hand_the_datasets_token_on(
+    home: Path, token: str
+) -> None:
+    def echo(request: Received) -> Answer:
+        # What FastAPI answers by default.
+        return answer_json({"detail": [{"loc": ["body"], "input": request.json()}]}, 422)
+
+    with ScriptedBackend() as backend:
+        backend.on("POST", "/v1/jobs", echo)
+        with pytest.raises(CloudApiError, match="datasetSource") as caught:
+            trainer(backend, token=token).start_sync()
+    assert token not in str(caught.value)
+    assert token.encode() not in files(home)
+
+
+ECHO = {"type": "training.log", "step": 1, "data": f"read with {DATASET}"}
+
+
+def test_a_dataset_token_of_a_job_that_is_attached_to_is_kept_out_of_the_log(home: Path) -> None:
+    with ScriptedBackend([STARTED, ECHO, COMPLETED]) as backend:
+        theirs = trainer(backend)
+        theirs.start_sync()
+        backend.jobs["job-9"] = dict(backend.jobs["job-1"], id="job-9")
+        run = attach_sync("job-9", options=theirs.plan.options)
+        assert run.wait_sync().succeeded
+        seen = [record.data for record in open_journal().records(run.run_id or "")]
+    assert any(f"read with {mask(DATASET, open_writer().salt)}" in data for data in seen)
+    assert DATASET.encode() not in files(home)
+
+
+def test_a_dataset_token_is_kept_out_of_the_log_of_a_run_that_is_resumed(home: Path) -> None:
+    with ScriptedBackend([STARTED, ECHO, COMPLETED]) as backend:
+        submit = f"""
+from arkor import AnonymousCredentials, TrainerOptions, create_trainer
+create_trainer(
+    name="a run", model="owner/model",
+    dataset={{"type": "blob", "url": "https://host/a.jsonl", "token": {DATASET!r}}},
+    options=TrainerOptions(base_url={backend.url!r},
+        credentials=AnonymousCredentials({TOKEN!r}, "anon-1", "anon-org")),
+).start_sync()
+"""
+        subprocess.run([sys.executable, "-c", submit], check=True, timeout=60)
+        run = asyncio.run(resume_with("job-1", trainer(backend)))
+        assert run.wait_sync().succeeded
+        seen = [record.data for record in open_journal().records(run.run_id or "")]
+    assert any(f"read with {mask(DATASET, open_writer().salt)}" in data for data in seen)
+    assert DATASET.encode() not in files(home)

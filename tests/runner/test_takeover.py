@@ -10,10 +10,17 @@ from typing import Any
 
 import pytest
 
-from arkor.errors import CloudApiError, RunOwnedError
+from arkor.errors import CloudApiError, ConfigError, RunOwnedError
 from arkor.runner.callbacks import TrainerCallbacks
 from arkor.runner.options import TrainerOptions
-from arkor.runner.takeover import attach, cancel_run, resume_orphaned
+from arkor.runner.takeover import (
+    attach,
+    cancel_run,
+    orphans,
+    resume_orphaned,
+    resume_run,
+    resume_with,
+)
 from arkor.runner.trainer import Trainer, create_trainer
 from arkor.store.credentials import AnonymousCredentials
 from arkor.store.journal import open_journal
@@ -188,6 +195,50 @@ def test_a_server_finishes_what_its_last_process_left(project: Path) -> None:
         assert len(backend.jobs) == 3
     assert sorted(seen) == ["one", "two"]
     assert [row.settled for row in open_journal().runs()] == [False, True, True]
+
+
+def test_a_run_of_another_backend_is_left_alone(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as ours, ScriptedBackend([STARTED]) as theirs:
+        leave_behind(theirs, project, "theirs")
+        leave_behind(ours, project, "ours")
+        before = len(theirs.requests)
+        results = asyncio.run(resume_orphaned(options=options(ours)))
+        assert [result.job.name for result in results] == ["ours"]
+        (run_id,) = orphans(options(ours), project=project)
+        for ask in (
+            lambda: resume_run(run_id, options=options(ours)),
+            lambda: cancel_run(run_id, options=options(ours)),
+        ):
+            with pytest.raises(ConfigError, match=f"recorded at '{theirs.url}'"):
+                asyncio.run(ask())
+        assert len(theirs.requests) == before
+        assert all("job-2" not in request.path for request in ours.requests)
+    assert f"run {run_id} was not finished: the run was recorded at" in caplog.text
+    assert not open_journal().run(run_id).cancel_requested
+
+
+def test_a_run_is_found_in_the_store_that_the_project_sets(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ARKOR_HOME")
+    (project / "pyproject.toml").write_text("[tool.arkor]\nhome = 'store'\n")
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        leave_behind(backend, project, "one", "two", "three")
+        given = options(backend)
+        first, second, third = orphans(given, project=project)
+        assert asyncio.run(cancel_run(first, options=given)).status == "cancelled"
+
+        async def follow() -> str:
+            return (await (await resume_run(second, options=given)).wait()).status
+
+        assert asyncio.run(follow()) == "completed"
+        again = trainer(backend, name="three")
+        asyncio.run(resume_with(third, again))
+        ends = asyncio.run(resume_orphaned(options=given))
+        assert len(ends) == 1
+    assert (project / "store" / "arkor.db").is_file()
 
 
 def test_cancel_reaches_a_run_of_any_process(project: Path) -> None:
