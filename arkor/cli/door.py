@@ -8,8 +8,10 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from arkor.cli.place import backend_address
+from arkor.cli.refusals import explained
 from arkor.cli.render import note
-from arkor.errors import ArkorError, ConfigError, EntryError, NoSuchRunError
+from arkor.errors import ArkorError, CloudApiError, ConfigError, EntryError, NoSuchRunError
 
 __all__ = ["ErrorDoor", "Exit", "exit_code", "say_error"]
 
@@ -61,17 +63,24 @@ class ErrorDoor(TyperGroup):
         except (ArkorError, OSError) as error:
             if ctx.params.get("debug"):
                 raise
-            raise typer.Exit(say_error(error)) from error
+            # A recorded run knows its own backend; only a new one goes to that of the settings.
+            where = backend_address() if ctx.invoked_subcommand == "start" else None
+            raise typer.Exit(say_error(error, where)) from error
         return result
 
 
-def say_error(error: ArkorError | OSError) -> Exit:
-    """Say what went wrong in one sentence, and which exit code that is."""
-    note(f"error: {_sentence(error)}")
+def say_error(error: ArkorError | OSError, where: str | None = None) -> Exit:
+    """Say what went wrong in one sentence, and which exit code that is.
+
+    `where` is the address of the backend, if it is known.
+    """
+    note(f"error: {_sentence(error, where or 'the backend')}")
     return exit_code(error)
 
 
-def _sentence(error: ArkorError | OSError) -> str:
+def _sentence(error: ArkorError | OSError, where: str) -> str:
+    if isinstance(error, CloudApiError):
+        return explained(error, where)
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}"

@@ -22,7 +22,7 @@ def is_left(lease: "Lease") -> bool:
 
 
 def is_orphan(lease: "Lease") -> bool:
-    """Whether the process that had the run has died or stalled, as far as can be told."""
+    """Whether nobody waits on the run: its process has ended or stalled, as far as can be told."""
     from arkor.store.lease import current_owner
 
     return lease.gone(current_owner(), time.time())

@@ -1,13 +1,15 @@
-"""Where a command looks: the store's folder, and the journal in it."""
+"""Where a command looks: the store's folder, the journal in it, the backend."""
 
 import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from arkor.errors import ArkorError
+
 if TYPE_CHECKING:
     from arkor.store.journal import Journal
 
-__all__ = ["journal", "store_home", "working_in"]
+__all__ = ["backend_address", "journal", "store_home", "working_in"]
 
 
 def store_home(given: Path | None = None) -> Path:
@@ -23,6 +25,21 @@ def journal() -> "Journal":
     from arkor.store.journal import open_journal
 
     return open_journal(store_home())
+
+
+def backend_address() -> str | None:
+    """The address of the backend that a new run goes to, in words; `None` if it cannot be told."""
+    from arkor.runner.identity import current_identity, default_arkor_cloud_api_url
+    from arkor.runner.local import LOCAL
+    from arkor.runner.settings import load_settings
+
+    try:
+        address = load_settings().backend
+        if address is None:
+            address = default_arkor_cloud_api_url(current_identity(store_home()))
+    except (ArkorError, OSError):
+        return None  # it is asked for on the way to report an error, which is the one to report
+    return "the embedded backend" if address == LOCAL else address
 
 
 def working_in(folder: Path | None) -> contextlib.AbstractContextManager[None]:

@@ -27,13 +27,13 @@ def resume(
         typer.Argument(
             metavar="ID",
             help="A run's or a job's id, a unique prefix of one, or @last; without one, the only "
-            "run of this project whose process died.",
+            "run of this project that nobody waits on any more.",
             show_default=False,
         ),
     ] = None,
     everything: Annotated[
         bool,
-        typer.Option("--all", help="Every run whose process died, of any project, in turn."),
+        typer.Option("--all", help="Every run that nobody waits on, of any project, in turn."),
     ] = False,
     submit_again: Annotated[
         bool,
@@ -131,7 +131,7 @@ def _resume_all(home: Path) -> int:
 
 
 def _only_orphan(home: Path) -> str:
-    """The one run of this project whose process died. Raises `ConfigError` for none and several."""
+    """The one orphan of this project. Raises `ConfigError` for none and for several."""
     from arkor.runner.takeover import orphans
     from arkor.store.journal import open_journal
     from arkor.store.state import project_root

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -16,12 +16,16 @@ from arkor.cli.render import note, show, show_facts, show_json, show_json_line, 
 from arkor.cli.wording import summary
 from arkor.core.fold import RunState
 from arkor.core.record import Record
+from arkor.errors import CloudApiError
 
 if TYPE_CHECKING:
     from arkor.store.journal import RunRow
     from arkor.store.lease import Lease
 
 __all__ = ["cancel", "events", "runs", "show_run"]
+
+CONFLICT: Final = 409
+"""What a backend answers to a cancel of a job that has ended."""
 
 
 def runs(
@@ -63,7 +67,7 @@ def runs(
         ),
     )
     if any(lease and is_orphan(lease) for lease in leases):
-        note("an orphan's process has died: `arkor resume ID` takes the run up")
+        note("nobody waits on an orphan: `arkor resume ID` takes it up")
 
 
 def show_run(id: Id, as_json: Json = False) -> None:
@@ -122,7 +126,16 @@ def cancel(id: Id) -> None:
     from arkor.runner.options import TrainerOptions
     from arkor.runner.takeover import cancel_run
 
-    job = asyncio.run(cancel_run(run_id, options=TrainerOptions(home=store_home())))
+    try:
+        job = asyncio.run(cancel_run(run_id, options=TrainerOptions(home=store_home())))
+    except CloudApiError as error:
+        if error.status != CONFLICT:
+            raise
+        note(
+            f"job {state.job_id} has ended already, and the journal does not have its end yet; "
+            f"`arkor resume {run_id}` records it"
+        )
+        raise typer.Exit(Exit.NO) from error
     note(f"asked the backend to stop job {job.id}, which is {job.status} now")
 
 
@@ -203,6 +216,8 @@ def _consumer(state: RunState, name: str) -> dict[str, Any]:
 
 def _progress(state: RunState, name: str) -> str:
     consumer = state.consumer(name)
+    if state.settled and name in state.named:
+        return "finished"
     done = f"finished up to record {consumer.cursor} of {state.records}"
     if consumer.attempt == 1 or state.settled:
         return done

@@ -8,6 +8,7 @@ import typer
 
 from arkor.cli.follow import Following
 from arkor.cli.render import note, relative, show
+from arkor.errors import ConfigError
 
 if TYPE_CHECKING:
     from arkor.runner.trainer import Trainer
@@ -65,7 +66,7 @@ def start(
     if new and run_key is not None:
         raise typer.BadParameter("--new and --run-key exclude each other: a key means one run")
     if backend is not None:
-        os.environ["ARKOR_CLOUD_API_URL"] = backend
+        os.environ["ARKOR_CLOUD_API_URL"] = _address(backend)
     from arkor.runner.project import load_trainer
 
     changes: dict[str, Any] = {}
@@ -83,3 +84,13 @@ def start(
         return trainer
 
     raise typer.Exit(Following(take).run(detach=detach))
+
+
+def _address(given: str) -> str:
+    if given != "local" and not given.startswith(("http://", "https://")):
+        raise ConfigError(
+            "--backend must be `local` or a URL that begins with http:// or https://, "
+            f"not {given!r}",
+            field="backend",
+        )
+    return given

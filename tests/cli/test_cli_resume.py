@@ -84,7 +84,7 @@ def test_the_only_orphan_is_resumed_with_the_callbacks_of_its_entry(
         run_id = leave(arkor, backend)
         listed = here("runs")
         assert "orphan" in listed.stdout
-        assert "arkor resume" in listed.stderr
+        assert "nobody waits on an orphan: `arkor resume ID`" in listed.stderr
         done = arkor("resume")
         assert done.returncode == 0, done.stderr
         assert lines_of(done) == ["Resumed job job-1", "Job job-1 finished with status=completed"]
@@ -97,6 +97,9 @@ def test_the_only_orphan_is_resumed_with_the_callbacks_of_its_entry(
         assert "no run of this project was left behind" in nothing.stderr
         settled = arkor("resume", run_id)
         assert lines_of(settled) == lines_of(done)
+        assert "callbacks main  finished" in [
+            line.strip() for line in here("show", run_id).stdout.splitlines()
+        ]
     assert len(backend.jobs) == 1
 
 

@@ -54,7 +54,8 @@ def write_run(home: Path, root: Path, name: str, *events: Entry, status: str = "
     )
     home.mkdir(mode=0o700, exist_ok=True)
     entries = [entry_of(wish), entry_of(Submitted(job)), *events]
-    return open_writer(home).create_run(row, entries, current_owner()).run_id
+    with open_writer(home).transaction(durable=True) as tx:
+        return tx.create_run(row, entries, current_owner()).run_id
 
 
 @pytest.fixture

@@ -15,7 +15,15 @@ from typing import Any
 
 import pytest
 
-from arkor.testing import Call, Forever, ScriptedBackend, Until
+from arkor.testing import (
+    Answer,
+    Call,
+    Forever,
+    ScriptedBackend,
+    ScriptedServer,
+    Until,
+    answer_json,
+)
 
 Arkor = Callable[..., CompletedProcess[str]]
 
@@ -279,6 +287,18 @@ def test_cancel_stops_a_run_that_another_process_follows(
         process.kill()
 
 
+def test_a_job_that_has_ended_at_the_backend_cannot_be_cancelled(
+    arkor: Arkor, project: Path
+) -> None:
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        assert arkor("start", "--detach", "--backend", backend.url).returncode == 0
+        backend.jobs["job-1"]["status"] = "completed"
+        done = arkor("cancel", "@last")
+    assert done.returncode == 1
+    assert "job job-1 has ended already" in done.stderr
+    assert "arkor resume" in done.stderr
+
+
 def assert_one_sentence(done: CompletedProcess[str], code: int, *words: str) -> None:
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -309,7 +329,7 @@ def test_a_wrong_option_of_the_trainer(arkor: Arkor, folder: Path) -> None:
 
 
 def test_a_wrong_address(arkor: Arkor, project: Path) -> None:
-    assert_one_sentence(arkor("start", "--backend", "nowhere"), 2, "nowhere")
+    assert_one_sentence(arkor("start", "--backend", "nowhere"), 2, "--backend", "nowhere")
 
 
 def test_an_unreachable_backend(arkor: Arkor, project: Path) -> None:
@@ -326,8 +346,32 @@ def test_a_wrong_token(arkor: Arkor, project: Path) -> None:
             ARKOR_TOKEN="wrong-token-0123456789",
             ARKOR_PROJECT="org/project",
         )
-    assert_one_sentence(done, 4)
+    words = f"the token was refused by {backend.url} (401)"
+    assert_one_sentence(done, 4, words, "`arkor whoami`", "ARKOR_TOKEN")
     assert "wrong-token" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            Answer(400, {"Content-Type": "text/html"}, [b"<html>"]),
+            ["refused the request (400)", "Arkor backend?"],
+        ),
+        (Answer(403), ["may not do that at {url} (403)", "member", "`arkor whoami`"]),
+        (Answer(404), ["does not know what was asked for", "ARKOR_PROJECT"]),
+        (answer_json({"error": "no_gpu"}, 503), ["(503): no_gpu", "try again later"]),
+    ],
+)
+def test_a_refusal_is_explained(
+    arkor: Arkor, project: Path, answer: Answer, words: list[str]
+) -> None:
+    with ScriptedServer() as server:
+        for method in ("GET", "POST"):  # whether a job came of it is asked where that is in doubt
+            server.on(method, "/v1/jobs", answer)
+        named = {"ARKOR_TOKEN": "a-token-0123456789", "ARKOR_PROJECT": "org/project"}
+        done = arkor("start", "--backend", server.url, **named)
+    assert_one_sentence(done, 4, *(each.format(url=server.url) for each in words))
 
 
 def test_a_store_that_cannot_be_made(arkor: Arkor, project: Path, tmp_path: Path) -> None:
