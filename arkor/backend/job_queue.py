@@ -8,7 +8,7 @@ from typing import Final
 
 from arkor.backend.folder import Folder
 from arkor.backend.jobs import Jobs
-from arkor.backend.submission import forget_token
+from arkor.backend.submission import drop_unknown, forget_token
 from arkor.backend.training import Training
 from arkor.core.wire import Job
 from arkor.errors import ArkorError
@@ -42,6 +42,8 @@ class JobQueue:
 
     def start(self) -> None:
         """Begin with the work, and with what a killed server may have left undone."""
+        self._folder.drop_begun()
+        drop_unknown(self._folder, self._jobs)
         for job in self._jobs.ended():
             forget_token(self._folder, job)
         self._tasks = [asyncio.create_task(self._work()) for _ in range(self._slots)]

@@ -148,9 +148,8 @@ class Jobs:
                     created_at=_now(),
                 )
             )
-        job = self.get(job_id)
-        assert job is not None
-        return job
+            # In the same transaction: what raises here has accepted nothing.
+            return _job(connection.execute(sa.select(_jobs).filter_by(id=job_id)).one())
 
     def get(self, job_id: str, project: Project | None = None) -> Job | None:
         """A job, within a project if one is given."""

@@ -4,14 +4,14 @@ import asyncio
 import hashlib
 import os
 import re
-import tempfile
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from arkor.backend.folder import new_file
 from arkor.backend.refusals import Refusal
 from arkor.backend.service import Service
 
@@ -61,18 +61,17 @@ class DatasetRoutes:
 
 async def _receive(request: Request, path: Path) -> None:
     """Write the body to `path`, which it appears at whole or not at all."""
-    file, name = tempfile.mkstemp(dir=path.parent, prefix=".upload.")
-    try:
-        with os.fdopen(file, "wb") as stream:
-            digest = hashlib.sha256()
-            async for piece in request.stream():
-                digest.update(piece)
-                await asyncio.to_thread(stream.write, piece)
-            if digest.hexdigest() != path.stem:
-                raise Refusal(400, f"the body's SHA-256 is {digest.hexdigest()}, not the path's")
-            stream.flush()
-            await asyncio.to_thread(os.fsync, stream.fileno())
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    digest = hashlib.sha256()
+    with new_file(path) as file:
+        async for piece in request.stream():
+            digest.update(piece)
+            await asyncio.to_thread(file.write, piece)
+        if digest.hexdigest() != path.stem:
+            raise Refusal(400, f"the body's SHA-256 is {digest.hexdigest()}, not the path's")
+        await asyncio.to_thread(_sync, file)
+
+
+def _sync(file: BinaryIO) -> None:
+    # What is left of this for the loop's thread takes no time then.
+    file.flush()
+    os.fsync(file.fileno())

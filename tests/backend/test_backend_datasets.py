@@ -40,7 +40,7 @@ def test_another_file_than_was_named_is_refused_and_not_kept(server) -> None:
     assert answer.status_code == 400
     assert hashlib.sha256(b"that").hexdigest() in answer.json()["error"]
     assert server.http.head(url_of(b"this")).status_code == 404
-    assert not list((server.home / "backend" / "datasets").glob(".upload*"))
+    assert not list((server.home / "backend" / "datasets").glob(".*"))
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(server) -> None:
@@ -51,7 +51,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(server) -> None:
     with pytest.raises(RuntimeError, match="the client fails"):
         server.http.put(url_of(b"half"), content=half())
     folder = server.home / "backend" / "datasets"
-    until(lambda: not list(folder.glob(".upload*")), "the half file is still there")
+    until(lambda: not list(folder.glob(".*")), "the half file is still there")
     assert server.http.head(url_of(b"half")).status_code == 404
 
 
