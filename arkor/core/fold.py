@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 from math import isfinite
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from arkor.core.events import (
     CheckpointSaved,
@@ -39,7 +39,16 @@ from arkor.core.record import Record
 from arkor.core.wire import Job, parse_job
 from arkor.errors import ProtocolError
 
-__all__ = ["INITIAL", "Consumer", "RunState", "fold", "fold_all", "number_of", "receive"]
+__all__ = [
+    "INITIAL",
+    "Consumer",
+    "RunOwner",
+    "RunState",
+    "fold",
+    "fold_all",
+    "number_of",
+    "receive",
+]
 
 MOST_CHECKPOINTS: Final = 1000
 """Steps that a state keeps; the log has them all."""
@@ -75,6 +84,15 @@ class Consumer:
 
 
 @dataclass(frozen=True, slots=True)
+class RunOwner:
+    """The process that has a run: at work on it, keeping it idle, or dead or stalled (orphan)."""
+
+    host: str
+    pid: int
+    state: Literal["active", "idle", "orphan"]
+
+
+@dataclass(frozen=True, slots=True)
 class RunState:
     """Everything a log says about its run, up to its last record.
 
@@ -84,6 +102,9 @@ class RunState:
     `counts` how many events of each type came, `checkpoints` the last steps saved, 1000 at most.
     `last_event_id` is where the stream goes on, `last_id_seq` the record that carries it, and
     `highest_id` the greatest id that is a number.
+
+    `owner` is no part of the log, and makes no two states differ: the journal knows who has the
+    run at the moment, and nobody does once it is settled.
     """
 
     run_id: str = ""
@@ -107,6 +128,7 @@ class RunState:
     has_steps: bool = False
     wish: SubmitRequested | Attached | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    owner: RunOwner | None = field(default=None, compare=False)
 
     @property
     def job_id(self) -> str | None:

@@ -31,7 +31,8 @@ LOCK_TIMEOUT: Final = 30.0
 class WriteDoor(Door):
     """The one connection of this process that writes to the journal at `path`.
 
-    It is opened, and the journal made or migrated, by the first transaction.
+    It is opened, and the journal made where that is allowed, or migrated, by the first
+    transaction.
     """
 
     writes = True
@@ -52,15 +53,18 @@ class WriteDoor(Door):
         self._pages = 0
 
     @contextmanager
-    def transaction(self, *, durable: bool) -> Iterator[Connection]:
+    def transaction(self, *, durable: bool, create: bool = True) -> Iterator[Connection]:
         """Read and write atomically, alone. An exception within the block undoes it all.
 
         `durable` survives power loss once the block is left, otherwise the death of this
-        process. Not to be nested, nor forked in. Raises `JournalError` if the journal cannot be opened or
-        written: then nothing of the block was.
+        process. Not to be nested, nor forked in. Raises `JournalError` if the journal cannot be
+        opened or written, or is not there and this may not `create` it: then nothing of the block
+        was.
         """
+        if not create:
+            self._refuse_if_gone()
         with self._locked(), sqlite.translated(self.path):
-            connection = self._opened()
+            connection = self._opened(create=create)
             # Not behind the commit: what fails there must not look like a failed transaction.
             self._checkpoint_if_due(connection)
             if durable is not self._durable:
@@ -99,20 +103,21 @@ class WriteDoor(Door):
             finally:
                 self._processes.release()
 
-    def _opened(self) -> Connection:
+    def _opened(self, *, create: bool) -> Connection:
         if self._connection is not None:
             self._check_identity()
             return self._connection
         try:
-            self._create()
+            if create:
+                self._create()
+            connection = sqlite.open_writing(self.path)
+            try:
+                self._prepare(connection)
+            except BaseException:
+                connection.close()
+                raise
         except OSError as error:
             raise self._unusable(error) from error
-        connection = sqlite.open_writing(self.path)
-        try:
-            self._prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
         self._durable = True
         return self._keep(connection)
 
@@ -147,10 +152,20 @@ class WriteDoor(Door):
             sqlite.checkpoint(connection)
             self._pages = 0
 
+    def _refuse_if_gone(self) -> None:
+        # Asked before the lock is taken, which would make the folder and a file in it.
+        if self._on_disk() is None:
+            self.close()
+            raise JournalError(
+                f"there is no journal {self.path}: it was removed, or ARKOR_HOME is not what it "
+                "was; put it back and run the same again",
+                path=self.path,
+            )
+
     def _check_identity(self) -> None:
         # A file that was removed or replaced would still take every write, and keep none.
         if self._on_disk() != self._identity:
-            super()._disconnect()
+            self._disconnect()
             raise JournalError(
                 f"the journal {self.path} was removed or replaced while it was in use; "
                 "put it back, or start again with what is there now",
@@ -190,6 +205,8 @@ class ReadDoor(Door):
         if there is None:
             self._empty = self._empty or sqlite.open_empty()
             return self._empty
+        if self._connection is not None and not sqlite.is_current(self._connection, self.path):
+            self._disconnect()
         return self._connection or self._keep(sqlite.open_reading(self.path))
 
     def _migrate_if_behind(self) -> None:
@@ -201,7 +218,7 @@ class ReadDoor(Door):
                 behind = is_behind(connection, self._migrations, self.path)
         if behind:
             door = WriteDoor(self.path, migrations=self._migrations)
-            with door.transaction(durable=True):
+            with door.transaction(durable=True, create=False):
                 pass
             door.close()
 

@@ -46,8 +46,13 @@ class Door:
         """Let the file be opened again."""
         self._threads.release()
 
+    @property
+    def identity(self) -> tuple[int, int] | None:
+        """The device and inode of the file while it is open: another file is another journal."""
+        return self._identity
+
     def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._identity = self._connection, None, None
         if connection is not None:
             connection.close()
 

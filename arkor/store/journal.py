@@ -1,19 +1,21 @@
 """Reading the journal, beside whoever writes it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from arkor.core.fold import INITIAL, RunState, fold, fold_all
+from arkor.core.fold import INITIAL, RunOwner, RunState, fold, fold_all
 from arkor.core.record import Record
 from arkor.errors import NoSuchRunError
 from arkor.store.database import ReadDoor
-from arkor.store.lease import Lease
+from arkor.store.lease import Lease, current_owner
 from arkor.store.paths import journal_path
-from arkor.store.query import read_first, read_lease, read_page, read_tail
+from arkor.store.query import read_first, read_lease, read_page
 from arkor.store.runs import COLUMNS, RunRow, run_row
 from arkor.store.schema import runs
 
@@ -86,15 +88,30 @@ class Journal:
             return run_row(connection.execute(query).one())
 
     def run(self, id: str) -> RunState:
-        """Everything the run's log says, now. Raises `NoSuchRunError` as `resolve` does."""
-        return fold_all(self.records(self.resolve(id)))
+        """Everything the run's log says, now, and who has the run.
 
-    def records(self, run_id: str, after: int = 0, limit: int | None = None) -> Iterator[Record]:
+        Raises `NoSuchRunError` as `resolve` does.
+        """
+        run_id = self.resolve(id)
+        state = fold_all(self.records(run_id))
+        return replace(state, owner=_owner(self.lease(run_id)))
+
+    def records(self, id: str, after: int = 0, limit: int | None = None) -> Iterator[Record]:
         """The run's records behind record `after`, in order, as far as they are there by now.
 
         Streamed: memory stays flat, and nothing is held between two pages, so the reader may
-        take its time. Only a run's own id is understood here.
+        take its time. Raises `NoSuchRunError` as `resolve` does.
         """
+        found = False
+        for page in self._pages(id, after, limit):
+            found = True
+            yield from page
+        # Most ids are a run's own: whether one is something else is asked only then.
+        if not found and (run_id := self.resolve(id)) != id:
+            for page in self._pages(run_id, after, limit):
+                yield from page
+
+    def _pages(self, run_id: str, after: int, limit: int | None) -> Iterator[list[Record]]:
         left = limit
         while left is None or left > 0:
             page = self._page(
@@ -102,7 +119,7 @@ class Journal:
             )
             if not page:
                 return
-            yield from page
+            yield page
             after = page[-1].seq
             left = None if left is None else left - len(page)
 
@@ -126,13 +143,8 @@ class Journal:
     def _is_over(self, run_id: str, state: RunState) -> bool:
         if not state.terminal:
             return False
-        lease = self.lease(run_id)
-        return state.settled or lease is None or lease.state != "active"
-
-    def tail(self, run_id: str) -> Record | None:
-        """The run's last record."""
-        with self._door.connect() as connection:
-            return read_tail(connection, run_id)
+        owner = _owner(self.lease(run_id))
+        return state.settled or owner is None or owner.state != "active"
 
     def find_sse(self, run_id: str, sse_id: str, data: str | None = None) -> Record | None:
         """The run's first record with that event id, and with that data where it is given."""
@@ -171,6 +183,14 @@ class Journal:
             path=self.path,
             matches=found,
         )
+
+
+def _owner(lease: Lease | None) -> RunOwner | None:
+    """Who has the run of `lease` at the moment."""
+    if lease is None or lease.state == "released":
+        return None
+    gone = lease.gone(current_owner(), time.time())
+    return RunOwner(lease.owner.host, lease.owner.pid, "orphan" if gone else lease.state)
 
 
 def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:

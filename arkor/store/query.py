@@ -1,4 +1,4 @@
-"""Reading the log on a given connection: its records, its tail, its lease."""
+"""Reading the log on a given connection: its records, its lease."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from arkor.store.lease import Lease
 from arkor.store.owner import Owner
 from arkor.store.schema import leases, meta, records, runs
 
-__all__ = ["read_first", "read_lease", "read_meta", "read_page", "read_tail"]
+__all__ = ["read_first", "read_lease", "read_meta", "read_page"]
 
 _RECORD = (
     records.c.seq,
@@ -24,7 +24,7 @@ _RECORD = (
 
 
 def read_meta(connection: Connection, key: str) -> str | None:
-    """What the journal says about itself: its `store_id`, its `redaction_salt`."""
+    """What the journal says about itself: its `redaction_salt`, its `host` on a network disk."""
     return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
 
 
@@ -50,15 +50,6 @@ def read_lease(connection: Connection, run_id: str) -> Lease | None:
     )
 
 
-def read_tail(connection: Connection, run_id: str) -> Record | None:
-    """The run's last record."""
-    query = _of(run_id).order_by(records.c.seq.desc()).limit(2)
-    rows = connection.execute(query).all()
-    if not rows:
-        return None
-    return _record(run_id, rows[0], rows[1].digest if len(rows) > 1 else GENESIS)
-
-
 def read_first(
     connection: Connection, run_id: str, sse_id: str, data: str | None = None
 ) -> Record | None:
@@ -72,8 +63,9 @@ def read_first(
 
 def read_page(connection: Connection, run_id: str, after: int, limit: int) -> Iterator[Record]:
     """At most `limit` records behind record `after`, in order."""
-    # The record before comes along, for its digest.
-    query = _of(run_id).where(records.c.seq >= after).order_by(records.c.seq).limit(limit + 1)
+    # The record before comes along, for its digest; the first has none.
+    rows = limit + (after > 0)
+    query = _of(run_id).where(records.c.seq >= after).order_by(records.c.seq).limit(rows)
     digest = GENESIS
     for row in connection.execute(query):
         if row.seq > after:

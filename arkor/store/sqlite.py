@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from arkor.errors import JournalCorruptError, JournalError
+from arkor.store.files import sync_folder
 from arkor.store.schema import metadata
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "PAGE",
     "backup",
     "checkpoint",
+    "is_current",
     "log_pages",
     "open_empty",
     "open_reading",
@@ -42,6 +44,9 @@ CHECKPOINT_PAGES: Final = 1000
 
 BUSY_TIMEOUT: Final = 5.0
 
+COPIED: Final = "copied"
+"""Where a connection to a private copy keeps which state of the files it is a copy of."""
+
 
 def open_writing(path: Path) -> Connection:
     """A connection that writes: each transaction takes the write lock at once."""
@@ -54,7 +59,7 @@ def open_reading(path: Path) -> Connection:
     """A connection that only reads, beside any writer.
 
     Where nothing can be written, SQLite cannot make the index of a write-ahead log, so there a
-    private copy is read.
+    private copy is read: of what is there now, see `is_current`.
     """
     connection = _engine(lambda: _connect(path, "ro")).connect()
     try:
@@ -71,17 +76,42 @@ def open_reading(path: Path) -> Connection:
     return connection
 
 
+def is_current(connection: Connection, path: Path) -> bool:
+    """Whether a connection of `open_reading` sees what has been written to the files since."""
+    copied = connection.info.get(COPIED)
+    return copied is None or copied == _state_of(path)
+
+
 def _open_copy(path: Path) -> Connection:
+    state = _state_of(path)
     with TemporaryDirectory(prefix="arkor-") as folder:
         copy = Path(folder) / path.name
         shutil.copyfile(path, copy)
-        log = path.with_name(f"{path.name}-wal")
+        log = _log_of(path)
         if log.exists():
             shutil.copyfile(log, copy.with_name(log.name))
         connection = _engine(lambda: _connect(copy, "rw")).connect()
+        connection.info[COPIED] = state
         # This opens all the files, which then live as long as the connection.
         _driver(connection).execute("SELECT 1 FROM sqlite_master")
         return connection
+
+
+def _state_of(path: Path) -> tuple[object, ...]:
+    """What changes whenever somebody writes to the file or to its write-ahead log."""
+    return _stamp_of(path), _stamp_of(_log_of(path))
+
+
+def _stamp_of(file: Path) -> tuple[int, int, int] | None:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
 
 
 def open_empty() -> Connection:
@@ -139,7 +169,7 @@ def set_durable(connection: Connection, durable: bool) -> None:
 def log_pages(path: Path) -> int:
     """How many pages the write-ahead log's file has room for: the most that may be in it."""
     try:
-        return path.with_name(f"{path.name}-wal").stat().st_size // PAGE
+        return _log_of(path).stat().st_size // PAGE
     except FileNotFoundError:
         return 0
 
@@ -151,7 +181,10 @@ def checkpoint(connection: Connection) -> int:
 
 
 def backup(connection: Connection, target: Path) -> None:
-    """Copy the whole journal to `target`, replacing it, durable when this returns."""
+    """Copy the whole journal to `target`, replacing it, durable when this returns.
+
+    Raises `OSError` as well as what SQLite does.
+    """
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -161,6 +194,7 @@ def backup(connection: Connection, target: Path) -> None:
     finally:
         copy.close()
     part.replace(target)
+    sync_folder(target.parent)
 
 
 @contextmanager

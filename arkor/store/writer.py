@@ -9,7 +9,6 @@ from pathlib import Path
 from arkor.core.record import Entry, Record
 from arkor.errors import JournalError
 from arkor.store.database import WriteDoor
-from arkor.store.lease import Adopt, Owner
 from arkor.store.paths import journal_path
 from arkor.store.query import read_meta
 from arkor.store.runs import NewRun
@@ -44,24 +43,21 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._door = WriteDoor(path)
+        self._salt: tuple[object, bytes] = (None, b"")
 
     @contextmanager
-    def transaction(self, *, durable: bool) -> Iterator[Transaction]:
+    def transaction(self, *, durable: bool, create: bool = True) -> Iterator[Transaction]:
         """Several reads and writes as one; an exception within the block undoes them all.
 
         What was written survives power loss if `durable`, otherwise the death of the process.
-        Not to be nested.
+        With `create` a journal that is not there is made; what goes on with a run does without,
+        so that nothing is in the way of whoever puts a lost journal back. Not to be nested.
         """
-        with self._door.transaction(durable=durable) as connection:
+        with self._door.transaction(durable=durable, create=create) as connection:
             at = time.time()
             transaction = Transaction(connection, at, rfc3339(at))
             yield transaction
             self._door.wrote(transaction.size)
-
-    def create_run(self, row: NewRun, entries: Sequence[Entry], owner: Owner) -> Appended:
-        """Make a run, its first records and its lease at once, durable when this returns."""
-        with self.transaction(durable=True) as tx:
-            return tx.create_run(row, entries, owner)
 
     def append(
         self,
@@ -78,46 +74,44 @@ class Writer:
         the columns of the run's row that are to follow. Raises `RunOwnedError` if another
         process has taken the run.
         """
-        with self.transaction(durable=durable) as tx:
+        with self.transaction(durable=durable, create=False) as tx:
             return tx.append(run_id, entries, epoch=epoch, index=index)
-
-    def take_lease(self, run_id: str, owner: Owner, *, adopt: Adopt) -> int:
-        """Take a run over and give the new epoch. Raises `RunOwnedError` if it is not free."""
-        with self.transaction(durable=True) as tx:
-            return tx.take_lease(run_id, owner, adopt=adopt)
 
     def renew(self, run_id: str, epoch: int) -> None:
         """Renew a lease. Raises `RunOwnedError` if the run was taken over."""
-        with self.transaction(durable=False) as tx:
+        with self.transaction(durable=False, create=False) as tx:
             tx.renew(run_id, epoch)
 
     def set_idle(self, run_id: str, epoch: int) -> None:
         """Leave a run to whoever asks for it. Raises `RunOwnedError` as `renew` does."""
-        with self.transaction(durable=False) as tx:
+        with self.transaction(durable=False, create=False) as tx:
             tx.set_idle(run_id, epoch)
 
     def set_active(self, run_id: str, epoch: int) -> None:
         """Work on an idle run again. Raises `RunOwnedError` as `renew` does."""
-        with self.transaction(durable=False) as tx:
+        with self.transaction(durable=False, create=False) as tx:
             tx.set_active(run_id, epoch)
 
     def release(self, run_id: str, epoch: int) -> None:
         """Give a run up for good. Raises `RunOwnedError` as `renew` does."""
-        with self.transaction(durable=False) as tx:
+        with self.transaction(durable=False, create=False) as tx:
             tx.release(run_id, epoch)
 
     @property
     def salt(self) -> bytes:
         """The 32 random bytes of this journal with which secrets are digested."""
-        with self.transaction(durable=False) as tx:
-            salt = read_meta(tx.connection, "redaction_salt")
+        file, salt = self._salt
+        if file is None or file != self._door.identity:
+            with self.transaction(durable=False) as tx:
+                salt = self._read_salt(tx)
+                self._salt = (self._door.identity, salt)
+        return salt
+
+    def _read_salt(self, tx: Transaction) -> bytes:
+        salt = read_meta(tx.connection, "redaction_salt")
         if salt is None:
             raise JournalError(f"the journal {self.path} has lost its salt", path=self.path)
         return bytes.fromhex(salt)
-
-    def now(self) -> str:
-        """The time that a record made now would carry."""
-        return rfc3339(time.time())
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

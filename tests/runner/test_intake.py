@@ -96,7 +96,8 @@ def log(tmp_path: Path) -> Iterator[Log]:
     writer = Writer(tmp_path / "arkor.db")
     run = NewRun(name="a run", project_root="/r", org_slug="o", project_slug="p", fingerprint="f")
     wish = SubmitRequested("a run", {}, "f", "K", "u", "o", "p", "/r", ("main",))
-    made = writer.create_run(run, [entry_of(wish), entry_of(Submitted(JOB))], current_owner())
+    with writer.transaction(durable=True) as tx:
+        made = tx.create_run(run, [entry_of(wish), entry_of(Submitted(JOB))], current_owner())
     journal = Journal(writer.path)
     yield Log(journal, writer, made.run_id, fold_all(made.records)).connect()
     journal.close()

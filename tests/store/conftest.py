@@ -40,7 +40,8 @@ def make_run(writer: Writer) -> Run:
             project_slug=row.project_slug,
             project_root=row.project_root,
         )
-        return writer.create_run(row, [entry_of(wish)], current_owner()).run_id
+        with writer.transaction(durable=True) as tx:
+            return tx.create_run(row, [entry_of(wish)], current_owner()).run_id
 
     return make
 

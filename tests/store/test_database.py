@@ -33,7 +33,8 @@ from arkor.store.writer import *; from arkor.store.lease import current_owner; f
 sys.stdin.readline()
 w = Writer(Path(sys.argv[1]))
 row = NewRun(name=sys.argv[2], project_root="", org_slug="", project_slug="", fingerprint="")
-run = w.create_run(row, [Entry("local", "arkor.x", "{}")], current_owner())
+with w.transaction(durable=True) as tx:
+    run = tx.create_run(row, [Entry("local", "arkor.x", "{}")], current_owner())
 for n in range(20):
     w.append(run.run_id, [Entry("stream", "x", "{}")], epoch=1, durable=n % 2 == 0)
 """
@@ -229,9 +230,42 @@ def test_a_file_that_was_removed_takes_no_more_writes(
     run = make_run()
     for suffix in ("", "-wal", "-shm"):
         writer.path.with_name(f"arkor.db{suffix}").unlink()
+    for goes_on in (writer.append, writer.renew, writer.set_idle, writer.release):
+        given = {"entries": [EVENT], "durable": True} if goes_on == writer.append else {}
+        with pytest.raises(JournalError, match=r"no journal .* put it back"):
+            goes_on(run, epoch=1, **given)  # type: ignore[operator]
+    assert not writer.path.exists()
+    assert make_run()
+
+
+def test_the_folder_of_a_journal_that_vanished_is_not_made_again(
+    writer: Writer, make_run: Callable[..., str], tmp_path: Path
+) -> None:
+    run = make_run()
+    writer.path.parent.rename(tmp_path / "moved")
+    for _ in range(2):
+        with pytest.raises(JournalError, match=r"no journal .* put it back"):
+            writer.renew(run, 1)
+    assert not writer.path.parent.exists()
+    (tmp_path / "moved").rename(writer.path.parent)
+    writer.renew(run, 1)
+    assert writer.append(run, [EVENT], epoch=1, durable=True)[0].seq == 2
+
+
+def test_a_file_that_was_replaced_takes_no_more_writes(
+    writer: Writer, make_run: Callable[..., str]
+) -> None:
+    run = make_run()
+    other = Writer(writer.path.with_name("other.db"))
+    assert other.salt
+    other.close()
+    other.path.rename(writer.path)
+    for suffix in ("-wal", "-shm"):
+        writer.path.with_name(f"arkor.db{suffix}").unlink()
     with pytest.raises(JournalError, match="removed or replaced"):
         writer.append(run, [EVENT], epoch=1, durable=True)
-    assert make_run()
+    with pytest.raises(JournalError, match="no run"):
+        writer.append(run, [EVENT], epoch=1, durable=True)
 
 
 def test_a_forked_child_has_connections_of_its_own(
@@ -248,7 +282,7 @@ def test_a_forked_child_has_connections_of_its_own(
             try:
                 for _ in range(25):
                     writer.append(run, [EVENT], epoch=1, durable=True)
-                    journal.tail(run)
+                    journal.lease(run)
                 code = 0
             finally:
                 os._exit(code)
@@ -270,7 +304,7 @@ def test_a_child_may_be_forked_while_other_threads_read_and_write(
         while not enough.is_set():
             with writer.transaction(durable=False) as tx:
                 tx.append(run, [EVENT], epoch=1)
-                assert journal.tail(run) is not None
+                assert journal.lease(run) is not None
 
     def read() -> None:
         while not enough.is_set():

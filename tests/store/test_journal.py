@@ -1,17 +1,32 @@
 """Reading: beside a writer, in constant memory, by any name of a run."""
 
+import asyncio
+import subprocess
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from arkor.core.fold import RunOwner, fold_all
+from arkor.core.notes import Resumed, entry_of
 from arkor.core.record import Entry
 from arkor.errors import ConfigError, JournalError, NoSuchRunError
 from arkor.store.journal import Journal, open_journal
+from arkor.store.lease import current_owner
 from arkor.store.paths import journal_path
 from arkor.store.runs import new_run_id
 from arkor.store.writer import Writer, open_writer
+
+Child = subprocess.Popen[str]
+
+OWN = """
+import sys; from pathlib import Path
+from arkor.store.writer import Writer; from arkor.store.lease import current_owner
+with Writer(Path(sys.argv[1])).transaction(durable=True) as tx:
+    tx.take_lease(sys.argv[2], current_owner(), adopt="idle")
+print("mine", flush=True); sys.stdin.read()
+"""
 
 
 def event(n: int) -> Entry:
@@ -21,8 +36,9 @@ def event(n: int) -> Entry:
 def test_a_journal_that_is_not_there_reads_as_an_empty_one(home: Path) -> None:
     journal = open_journal()
     assert journal.runs() == []
-    assert list(journal.records("X")) == []
-    assert (journal.tail("X"), journal.lease("X"), journal.find_sse("X", "1")) == (None,) * 3
+    assert (journal.lease("X"), journal.find_sse("X", "1")) == (None, None)
+    with pytest.raises(NoSuchRunError, match="arkor runs"):
+        list(journal.records("X"))
     with pytest.raises(NoSuchRunError, match="arkor start"):
         journal.resolve("@last")
     assert not home.exists()
@@ -75,9 +91,26 @@ def test_records_are_read_from_anywhere(writer: Writer, make_run: Callable[..., 
     assert list(journal.records(run, after=3, limit=2)) == whole[3:5]
     assert list(journal.records(run, after=1201)) == []
     assert list(journal.records(run, limit=0)) == []
-    assert journal.tail(run) == whole[-1]
+    assert list(journal.records(run, limit=1)) == whole[:1]
+    assert list(journal.records(run, limit=502)) == whole[:502]
     assert journal.find_sse(run, "7") == whole[8]
     assert journal.find_sse(run, "none") is None
+
+
+def test_records_are_found_by_any_name_of_their_run(
+    writer: Writer, make_run: Callable[..., str]
+) -> None:
+    run = make_run(job_id="job-7")
+    make_run()
+    writer.append(run, [event(n) for n in range(4)], epoch=1, durable=True)
+    journal = Journal(writer.path)
+    whole = list(journal.records(run))
+    assert list(journal.records("job-7", after=2)) == whole[2:]
+    assert list(journal.records(run.lower(), limit=3)) == whole[:3]
+    assert list(journal.records("job-7", after=5)) == []
+    assert [record.run_id for record in journal.records("@last")] != [run]
+    with pytest.raises(NoSuchRunError, match="arkor runs"):
+        next(journal.records("job-8", after=3))
 
 
 def test_a_reader_sees_what_was_committed_and_never_blocks(
@@ -113,6 +146,53 @@ def test_a_run_is_the_fold_of_its_log(writer: Writer, make_run: Callable[..., st
     writer.append(run, [Entry("stream", "training.log", log, "9")], epoch=1, durable=True)
     state = Journal(writer.path).run("01fold")
     assert (state.run_id, state.records, state.last_event_id) == (run, 2, "9")
+    assert state == fold_all(Journal(writer.path).records(run))
+
+
+def test_a_run_says_who_has_it(
+    writer: Writer, make_run: Callable[..., str], start: Callable[..., Child]
+) -> None:
+    run, here = make_run(), current_owner()
+    journal = Journal(writer.path)
+    assert journal.run(run).owner == RunOwner(here.host, here.pid, "active")
+    writer.set_idle(run, 1)
+    assert journal.run(run).owner == RunOwner(here.host, here.pid, "idle")
+    dead = killed(start(OWN, writer.path, run))
+    assert journal.run(run).owner == RunOwner(here.host, dead, "orphan")
+    writer.release(run, 2)
+    assert journal.run(run).owner is None
+
+
+def killed(child: Child) -> int:
+    """The id of a process that has taken its run, and is dead now."""
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "mine\n"
+        child.kill()
+    return child.pid
+
+
+def test_a_follower_ends_with_the_owner_of_a_run_that_has_ended(
+    writer: Writer, make_run: Callable[..., str], start: Callable[..., Child]
+) -> None:
+    run = make_run()
+    writer.set_idle(run, 1)
+    child = start(OWN, writer.path, run)
+    owed = entry_of(Resumed(2, clean=True, consumers=("main",)))
+    ended = Entry("stream", "training.completed", '{"type":"training.completed"}', "1")
+
+    async def follow() -> list[str]:
+        seen = []
+        async for record in Journal(writer.path).follow(run):
+            seen.append(record.type)
+            if len(seen) == 1:
+                writer.append(run, [owed, ended], epoch=None, durable=False)
+            if record.type == "training.completed":
+                killed(child)
+        return seen
+
+    assert asyncio.run(asyncio.wait_for(follow(), 60))[-1] == "training.completed"
+    assert not Journal(writer.path).run(run).settled
 
 
 def test_the_write_ahead_log_stays_small_beside_a_reader(

@@ -9,7 +9,7 @@ import pytest
 
 from arkor.errors import RunOwnedError
 from arkor.store.journal import Journal
-from arkor.store.lease import LEASE_SECONDS, Owner, current_owner
+from arkor.store.lease import LEASE_SECONDS, Adopt, Owner, current_owner
 from arkor.store.owner import process_start
 from arkor.store.schema import leases
 from arkor.store.writer import Writer
@@ -17,14 +17,20 @@ from arkor.store.writer import Writer
 DEAD = """
 from arkor.store.writer import *; from arkor.store.lease import *; from pathlib import Path
 import sys
-tx = Writer(Path(sys.argv[1]))
-print(tx.take_lease(sys.argv[2], current_owner(), adopt="idle"), flush=True)
+with Writer(Path(sys.argv[1])).transaction(durable=True) as tx:
+    epoch = tx.take_lease(sys.argv[2], current_owner(), adopt="idle")
+print(epoch, flush=True)
 sys.stdin.read()
 """
 
 HERE = current_owner()
 ELSEWHERE = replace(HERE, host="elsewhere", boot_id="another", pid_ns="pid:[1]")
 CONTAINER = replace(HERE, pid_ns="pid:[1]", pid=1)
+
+
+def take(writer: Writer, run: str, owner: Owner, *, adopt: Adopt) -> int:
+    with writer.transaction(durable=True) as tx:
+        return tx.take_lease(run, owner, adopt=adopt)
 
 
 def own(writer: Writer, run: str, owner: Owner, **changes: object) -> None:
@@ -48,12 +54,12 @@ def test_a_new_run_is_owned_by_who_made_it(writer: Writer, make_run: Callable[..
 
 @pytest.mark.parametrize("adopt", ["dead", "idle"])
 def test_a_working_owner_keeps_its_run(
-    writer: Writer, make_run: Callable[..., str], adopt: str
+    writer: Writer, make_run: Callable[..., str], adopt: Adopt
 ) -> None:
     run = make_run()
     for taker in (HERE, replace(HERE, pid=os.getppid()), ELSEWHERE):
         with pytest.raises(RunOwnedError, match="arkor watch") as caught:
-            writer.take_lease(run, taker, adopt=adopt)  # type: ignore[arg-type]
+            take(writer, run, taker, adopt=adopt)
         assert (caught.value.host, caught.value.pid) == (HERE.host, HERE.pid)
 
 
@@ -63,18 +69,18 @@ def test_an_idle_run_is_given_up_on_request_only(
     run = make_run()
     writer.set_idle(run, 1)
     with pytest.raises(RunOwnedError, match="keeps run"):
-        writer.take_lease(run, HERE, adopt="dead")
-    assert writer.take_lease(run, HERE, adopt="idle") == 2
+        take(writer, run, HERE, adopt="dead")
+    assert take(writer, run, HERE, adopt="idle") == 2
     writer.set_idle(run, 2)
     writer.set_active(run, 2)
     with pytest.raises(RunOwnedError, match="waits on run"):
-        writer.take_lease(run, HERE, adopt="idle")
+        take(writer, run, HERE, adopt="idle")
 
 
 def test_a_released_run_is_free(writer: Writer, make_run: Callable[..., str]) -> None:
     run = make_run()
     writer.release(run, 1)
-    assert writer.take_lease(run, ELSEWHERE, adopt="dead") == 2
+    assert take(writer, run, ELSEWHERE, adopt="dead") == 2
 
 
 def test_death_on_the_same_host_is_seen_at_once(
@@ -86,17 +92,17 @@ def test_death_on_the_same_host_is_seen_at_once(
     with child:
         assert child.stdout.readline() == "2\n"
         with pytest.raises(RunOwnedError, match=f"process {child.pid} "):
-            writer.take_lease(run, HERE, adopt="dead")
+            take(writer, run, HERE, adopt="dead")
         child.kill()
         # A killed process is dead before anybody has reaped it.
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert writer.take_lease(run, HERE, adopt="dead") == 3
+        assert take(writer, run, HERE, adopt="dead") == 3
 
 
 def test_a_reused_pid_is_another_process(writer: Writer, make_run: Callable[..., str]) -> None:
     run = make_run()
     own(writer, run, replace(HERE, process_start="1"))
-    assert writer.take_lease(run, HERE, adopt="dead") == 2
+    assert take(writer, run, HERE, adopt="dead") == 2
 
 
 def test_after_a_restart_of_the_machine_nobody_lives(
@@ -104,7 +110,7 @@ def test_after_a_restart_of_the_machine_nobody_lives(
 ) -> None:
     run = make_run()
     own(writer, run, replace(HERE, boot_id="the boot before"))
-    assert writer.take_lease(run, HERE, adopt="dead") == 2
+    assert take(writer, run, HERE, adopt="dead") == 2
 
 
 @pytest.mark.parametrize("owner", [ELSEWHERE, CONTAINER])
@@ -114,9 +120,9 @@ def test_another_host_is_believed_until_its_lease_runs_out(
     run = make_run()
     own(writer, run, owner)
     with pytest.raises(RunOwnedError):
-        writer.take_lease(run, HERE, adopt="dead")
+        take(writer, run, HERE, adopt="dead")
     own(writer, run, owner, expires_at=time.time() - 0.001)
-    assert writer.take_lease(run, HERE, adopt="dead") == 2
+    assert take(writer, run, HERE, adopt="dead") == 2
 
 
 def test_a_stalled_owner_loses_its_run_unless_it_renews(
@@ -126,9 +132,9 @@ def test_a_stalled_owner_loses_its_run_unless_it_renews(
     own(writer, run, HERE, expires_at=time.time() - 1)
     writer.renew(run, 1)
     with pytest.raises(RunOwnedError):
-        writer.take_lease(run, ELSEWHERE, adopt="dead")
+        take(writer, run, ELSEWHERE, adopt="dead")
     own(writer, run, HERE, expires_at=time.time() - 1)
-    assert writer.take_lease(run, ELSEWHERE, adopt="dead") == 2
+    assert take(writer, run, ELSEWHERE, adopt="dead") == 2
     with pytest.raises(RunOwnedError, match="taken over by process"):
         writer.renew(run, 1)
 

@@ -25,7 +25,8 @@ import sys; from pathlib import Path
 from arkor.store.writer import Writer; from arkor.store.lease import current_owner
 from arkor.core.record import Entry
 writer = Writer(Path(sys.argv[1]))
-epoch = writer.take_lease(sys.argv[2], current_owner(), adopt="dead")
+with writer.transaction(durable=True) as tx:
+    epoch = tx.take_lease(sys.argv[2], current_owner(), adopt="dead")
 n = 0
 while True:
     batch = [Entry("stream", "x", "y" * (n % 3000), str(n + k)) for k in range(n % 7 + 1)]
@@ -40,7 +41,8 @@ from arkor.core.record import Entry; from arkor.errors import JournalError
 disk = Path(sys.argv[1]); path = disk / "store" / "arkor.db"
 writer = Writer(path)
 row = NewRun(name="n", project_root="", org_slug="", project_slug="", fingerprint="")
-run = writer.create_run(row, [Entry("local", "arkor.x", "{}")], current_owner()).run_id
+with writer.transaction(durable=True) as tx:
+    run = tx.create_run(row, [Entry("local", "arkor.x", "{}")], current_owner()).run_id
 (disk / "ballast").write_bytes(bytes(300_000))
 kept, refused = 1, None
 for n in range(100_000):
@@ -90,8 +92,11 @@ def retry(call):
         except JournalError as error:
             failed += 1
             assert str(path) in str(error), error
-seq = retry(lambda: Journal(path).tail(run)).seq
-epoch = retry(lambda: writer.take_lease(run, current_owner(), adopt="idle"))
+def take():
+    with writer.transaction(durable=True) as tx:
+        return tx.take_lease(run, current_owner(), adopt="idle")
+seq = retry(lambda: Journal(path).run(run)).records
+epoch = retry(take)
 for n in range(3):
     event = Entry("stream", "x", "y", str(n))
     (record,) = retry(lambda: writer.append(run, [event], epoch=epoch, durable=True))
@@ -127,7 +132,8 @@ def test_kill_9_leaves_a_whole_chain(
             said = int(rest[-1]) if rest else said
         assert child.returncode == -signal.SIGKILL
         assert assert_whole(Journal(writer.path), run) >= said
-    assert writer.take_lease(run, current_owner(), adopt="dead") == 7
+    with writer.transaction(durable=True) as tx:
+        assert tx.take_lease(run, current_owner(), adopt="dead") == 7
 
 
 def in_namespace(script: str, program: str, *args: object) -> subprocess.CompletedProcess[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from arkor.core.record import Entry, Record
 from arkor.errors import JournalError, RunOwnedError
@@ -23,9 +24,9 @@ def recomputed(records: list[Record]) -> bytes:
     digest = bytes(32)
     for seq, r in enumerate(records, 1):
         form = b""
-        for text in (r.run_id, str(seq), r.source, r.type, r.sse_id, r.recorded_at, r.data):
-            raw = (text or "").encode()
-            form += b"\xff" * 8 if text is None else len(raw).to_bytes(8, "big") + raw
+        for field in (r.run_id, str(seq), r.source, r.type, r.sse_id, r.recorded_at, r.data):
+            raw = (field or "").encode()
+            form += b"\xff" * 8 if field is None else len(raw).to_bytes(8, "big") + raw
         assert (r.seq, r.prev_digest) == (seq, digest)
         digest = hashlib.sha256(digest + form).digest()
         assert r.digest == digest
@@ -94,7 +95,8 @@ def test_the_row_follows_the_log(writer: Writer, make_run: Callable[..., str]) -
 def test_an_owner_that_was_replaced_is_fenced(writer: Writer, make_run: Callable[..., str]) -> None:
     run = make_run()
     writer.set_idle(run, 1)
-    assert writer.take_lease(run, current_owner(), adopt="idle") == 2
+    with writer.transaction(durable=True) as tx:
+        assert tx.take_lease(run, current_owner(), adopt="idle") == 2
     with pytest.raises(RunOwnedError, match="taken over by process") as caught:
         writer.append(run, [event(1)], epoch=1, durable=True)
     assert (caught.value.run_id, caught.value.pid) == (run, current_owner().pid)
@@ -111,7 +113,8 @@ def test_anybody_may_leave_a_note(writer: Writer, make_run: Callable[..., str]) 
     assert writer.append(run, [event(1)], epoch=1, durable=True)[0].seq == 3
 
 
-def test_an_unknown_run_is_named(writer: Writer) -> None:
+def test_an_unknown_run_is_named(writer: Writer, make_run: Callable[..., str]) -> None:
+    make_run()
     with pytest.raises(JournalError, match="no run NOPE"):
         writer.append("NOPE", [event(1)], epoch=1, durable=True)
     with pytest.raises(JournalError, match="no run NOPE"):
@@ -171,6 +174,22 @@ def test_a_home_has_one_writer_and_one_salt(home: Path) -> None:
     writer.close()
 
 
-def test_time_is_rfc_3339_with_microseconds(writer: Writer) -> None:
-    assert len(writer.now()) == len("2026-11-24T11:22:33.123456Z")
-    assert (writer.now()[10], writer.now()[-1]) == ("T", "Z")
+def test_the_salt_is_read_once_and_that_of_another_journal_anew(
+    writer: Writer, make_run: Callable[..., str]
+) -> None:
+    salt = writer.salt
+    with writer.transaction(durable=True) as tx:
+        tx.connection.execute(text("UPDATE meta SET value = '00' WHERE key = 'redaction_salt'"))
+    assert writer.salt == salt
+    for file in writer.path.parent.iterdir():
+        file.unlink()
+    with pytest.raises(JournalError, match="removed or replaced"):
+        make_run()
+    assert writer.salt not in (salt, b"\0")
+    assert len(writer.salt) == 32
+
+
+def test_time_is_rfc_3339_with_microseconds(writer: Writer, make_run: Callable[..., str]) -> None:
+    (record,) = Journal(writer.path).records(make_run())
+    assert len(record.recorded_at) == len("2026-11-24T11:22:33.123456Z")
+    assert (record.recorded_at[10], record.recorded_at[-1]) == ("T", "Z")

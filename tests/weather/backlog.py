@@ -11,11 +11,13 @@ import argparse
 import json
 import os
 import resource
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,15 @@ def measure(count: int, *, each: bool) -> dict[str, Any]:
     return {**json.loads(said.stdout), "journal_mb": round(size / 1e6, 1)}
 
 
+def newest() -> int:
+    """The seq of the last record in a journal that has one run."""
+    from arkor import open_journal
+
+    with closing(sqlite3.connect(f"{open_journal().path.as_uri()}?mode=ro", uri=True)) as journal:
+        (seq,) = journal.execute("SELECT seq FROM records ORDER BY run DESC, seq DESC").fetchone()
+    return int(seq)
+
+
 def follow(url: str, *, each: bool) -> dict[str, Any]:
     """Be the client: follow the run to its end."""
     from arkor import TrainerOptions, create_trainer, open_journal
@@ -94,8 +105,7 @@ def follow(url: str, *, each: bool) -> dict[str, Any]:
     calls = 0
 
     def lag(ctx: Any) -> None:
-        newest = open_journal().tail(run.run_id or "")
-        lags.append((newest.seq if newest else 0) - ctx.event.seq)
+        lags.append(newest() - ctx.event.seq)
         time.sleep(PAUSE)
 
     def count(ctx: Any) -> None:
