@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -153,6 +154,25 @@ def test_an_older_journal_is_migrated_after_a_copy(
     assert (revision(writer.path), revision(copy)) == ("0002", "0001")
     assert copy.stat().st_mode & 0o777 == 0o600
     assert [row.run_id for row in Journal(copy).runs()] == [run]
+
+
+def test_the_copy_before_a_migration_is_durable(
+    writer: Writer, make_run: Callable[..., str], future: Path
+) -> None:
+    make_run()
+    writer.close()
+    synced: list[str] = []
+
+    def watch(frame: object, event: str, called: object) -> None:
+        if event == "c_call" and called in (os.replace, os.fsync):
+            synced.append(getattr(called, "__name__", ""))
+
+    sys.setprofile(watch)
+    try:
+        touch(WriteDoor(writer.path, migrations=future))
+    finally:
+        sys.setprofile(None)
+    assert synced[:2] == ["replace", "fsync"]
 
 
 def test_a_migration_that_fails_changes_nothing(

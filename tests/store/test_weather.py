@@ -77,6 +77,28 @@ except JournalError as error:
 """
 
 
+COPY = """
+import asyncio, sys; from pathlib import Path
+from arkor.store.writer import Writer; from arkor.store.journal import Journal
+from arkor.core.notes import Resumed, entry_of; from arkor.core.record import Entry
+written, seen, run = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+writer, journal = Writer(written), Journal(seen)
+
+def write(entry):
+    writer.append(run, [entry], epoch=1, durable=False)
+    writer.close()  # so that there is never an index that the reader could use
+
+async def follow():
+    async for record in journal.follow(run):
+        print(record.seq, record.type)
+        if record.seq == 1:
+            write(Entry("stream", "x", "y"))
+        elif record.seq == 2:
+            write(Entry("stream", "training.completed", '{"type":"training.completed"}'))
+
+asyncio.run(asyncio.wait_for(follow(), 60))
+"""
+
 RETRY = """
 import sys; from pathlib import Path
 from arkor.store.writer import Writer; from arkor.store.journal import Journal
@@ -169,6 +191,19 @@ def test_a_read_only_disk_is_named(writer: Writer, make_run: Callable[..., str])
     assert read == "1"
     assert "read-only" in written.lower()
     assert str(writer.path) in written
+
+
+def test_a_follower_on_a_read_only_disk_sees_what_is_written_elsewhere(
+    writer: Writer, make_run: Callable[..., str], tmp_path: Path
+) -> None:
+    run = make_run()
+    writer.close()
+    home, view = writer.path.parent, tmp_path / "view"
+    view.mkdir()
+    script = f"mount --bind {home} {view} && mount -o remount,ro,bind {view}"
+    done = in_namespace(script, COPY, writer.path, view / "arkor.db", run)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["1 arkor.submit.requested", "2 x", "3 training.completed"]
 
 
 def test_a_folder_without_permission_is_named(
