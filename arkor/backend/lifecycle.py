@@ -22,6 +22,8 @@ __all__ = ["Identity", "ServerInfo", "identity", "only_server", "status", "stop"
 
 POLL: Final = 0.05
 ANSWER_TIME: Final = 5.0
+HEALTHY: Final = {"status": "ok"}
+LONGEST_ANSWER: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +101,13 @@ def _lock(file: int, folder: Folder, timeout: float) -> bool:
 
 
 def status(home: Path) -> ServerInfo | None:
-    """The running embedded backend of the store's folder `home`, if there is one that answers."""
-    folder = Folder(home / "backend")
-    return None if _holder(folder) is None else _described(folder)
+    """The running embedded backend of the store's folder `home`, if there is one that answers.
+
+    It is the one that holds the folder's lock, which the kernel gives back when a process dies:
+    whatever listens now where a dead one did is not taken for it. Raises `OSError` if the
+    folder cannot be read.
+    """
+    return _described(Folder(home / "backend"))
 
 
 def stop(home: Path, *, timeout: float = 120.0) -> bool:
@@ -156,11 +162,17 @@ def _described(folder: Folder) -> ServerInfo | None:
         info = ServerInfo(**json.loads(folder.server_file.read_bytes()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    connection = HTTPConnection(urlsplit(info.url).netloc, timeout=ANSWER_TIME)
+    return info if _holder(folder) == info.pid and _answers(info.url) else None
+
+
+def _answers(url: str) -> bool:
+    connection = HTTPConnection(urlsplit(url).netloc, timeout=ANSWER_TIME)
     try:
         connection.request("GET", "/healthz")
-        return info if connection.getresponse().status == HTTPStatus.OK else None
-    except (OSError, HTTPException):
-        return None
+        response = connection.getresponse()
+        said = json.loads(response.read(LONGEST_ANSWER))
+    except (OSError, HTTPException, ValueError):
+        return False
     finally:
         connection.close()
+    return response.status == HTTPStatus.OK and said == HEALTHY

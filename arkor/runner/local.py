@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,7 +19,7 @@ from typing import Final
 import httpx
 
 from arkor.errors import BackendUnreachableError
-from arkor.store.filelock import file_lock
+from arkor.store.filelock import file_lock, lock_holder
 from arkor.store.paths import backend_path, ensure_home
 
 __all__ = ["LOCAL", "LocalBackend", "ensure_backend", "find_backend"]
@@ -39,12 +41,17 @@ class LocalBackend:
 
 
 def find_backend(home: Path) -> LocalBackend | None:
-    """The embedded backend of `home` if one is running and answers."""
-    try:
-        found = json.loads((backend_path(home) / "server.json").read_text())
-        backend = LocalBackend(found["url"], found["token"], found["pid"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+    """The embedded backend of `home` if one is running and answers.
+
+    Raises `BackendUnreachableError` if its folder cannot be read.
+    """
+    folder = backend_path(home)
+    with _usable(folder):
+        backend = _described(folder)
+        # The kernel gives the lock back when a process dies, however it does: whatever listens
+        # now where a dead backend did must not get its token.
+        if backend is None or lock_holder(folder / "lock") != backend.pid:
+            return None
     return backend if _answers(backend) else None
 
 
@@ -52,15 +59,17 @@ def ensure_backend(home: Path) -> LocalBackend:
     """The running embedded backend of `home`, started if there is none.
 
     Of several processes that ask at once, one starts it and the others find it. It outlives
-    them all. Raises `BackendUnreachableError` with the end of its log if it does not come up.
+    them all. Raises `BackendUnreachableError` if its folder cannot be used, or with the end of
+    its log if it does not come up.
     """
     if backend := find_backend(home):
         return backend
     ensure_home(home)
     folder = backend_path(home)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with file_lock(folder / "start.lock", timeout=START_TIMEOUT):
-        return find_backend(home) or _start(home, folder)
+    with _usable(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with file_lock(folder / "start.lock", timeout=START_TIMEOUT):
+            return find_backend(home) or _start(home, folder)
 
 
 def _start(home: Path, folder: Path) -> LocalBackend:
@@ -90,11 +99,32 @@ def _start(home: Path, folder: Path) -> LocalBackend:
     )
 
 
+def _described(folder: Path) -> LocalBackend | None:
+    try:
+        found = json.loads((folder / "server.json").read_text())
+        return LocalBackend(found["url"], found["token"], found["pid"])
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _answers(backend: LocalBackend) -> bool:
     try:
-        return httpx.get(f"{backend.url}/healthz", timeout=5, trust_env=False).is_success
-    except httpx.TransportError:
+        answer = httpx.get(f"{backend.url}/healthz", timeout=5, trust_env=False)
+        return answer.is_success and answer.json() == {"status": "ok"}
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return False
+
+
+@contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BackendUnreachableError(
+            f"the embedded backend's folder {folder} cannot be used "
+            f"({error.filename or folder}: {error.strerror or error}); "
+            "mend that, or set ARKOR_HOME to another folder"
+        ) from error
 
 
 def _tail(log: Path, lines: int = 5) -> str:

@@ -13,6 +13,8 @@ import pytest
 
 from arkor.errors import BackendUnreachableError
 from arkor.runner.local import LocalBackend, ensure_backend, find_backend
+from arkor.store.filelock import file_lock
+from arkor.testing import Answer, ScriptedServer, answer_json
 
 pytest.importorskip("arkor.backend.server")
 
@@ -47,6 +49,50 @@ def test_a_description_that_cannot_be_read_is_none(home: Path, text: str) -> Non
 def test_a_description_of_a_backend_that_is_gone_is_none(home: Path) -> None:
     describe(home, json.dumps({"url": "http://127.0.0.1:1", "token": "t", "pid": 1}))
     assert find_backend(home) is None
+
+
+def stale(home: Path, url: str, pid: int) -> None:
+    describe(home, json.dumps({"url": url, "token": "hush", "pid": pid, "version": "0.1.0"}))
+
+
+def test_whatever_listens_where_a_dead_one_did_is_not_taken_for_it(home: Path) -> None:
+    with ScriptedServer() as other:
+        other.on("GET", "/healthz", answer_json({"status": "ok"}))
+        stale(home, other.url, os.getpid())
+        assert find_backend(home) is None
+        # Another one, which has not described itself yet.
+        (home / "backend" / "lock").write_text("1")
+        with file_lock(home / "backend" / "lock", timeout=1):
+            (home / "backend" / "lock").write_text("1")
+            assert find_backend(home) is None
+        assert other.requests == []
+
+
+@pytest.mark.parametrize("answer", [answer_json({"status": "up"}), Answer(200, {}, b"<html>")])
+def test_what_does_not_answer_as_a_backend_is_none(home: Path, answer: Answer) -> None:
+    with ScriptedServer() as other:
+        stale(home, other.url, os.getpid())
+        with file_lock(home / "backend" / "lock", timeout=1):
+            (home / "backend" / "lock").write_text(str(os.getpid()))
+            other.on("GET", "/healthz", answer)
+            assert find_backend(home) is None
+            other.on("GET", "/healthz", answer_json({"status": "ok"}))
+            assert find_backend(home) == LocalBackend(other.url, "hush", os.getpid())
+        assert find_backend(home) is None
+
+
+def test_a_folder_that_cannot_be_used_is_named(home: Path) -> None:
+    home.mkdir(mode=0o700)
+    (home / "backend").touch()
+    with pytest.raises(
+        BackendUnreachableError, match=r"backend.*Not a directory.*ARKOR_HOME"
+    ) as caught:
+        ensure_backend(home)
+    assert isinstance(caught.value.__cause__, OSError)
+    (home / "backend").unlink()
+    (home / "backend" / "server.json").mkdir(parents=True)
+    with pytest.raises(BackendUnreachableError, match=r"server\.json: Is a directory"):
+        find_backend(home)
 
 
 def test_its_token_is_in_no_repr() -> None:
