@@ -47,6 +47,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._door = ReadDoor(path)
+        self._run_ids: set[str] = set()
 
     def runs(
         self,
@@ -102,16 +103,7 @@ class Journal:
         Streamed: memory stays flat, and nothing is held between two pages, so the reader may
         take its time. Raises `NoSuchRunError` as `resolve` does.
         """
-        found = False
-        for page in self._pages(id, after, limit):
-            found = True
-            yield from page
-        # Most ids are a run's own: whether one is something else is asked only then.
-        if not found and (run_id := self.resolve(id)) != id:
-            for page in self._pages(run_id, after, limit):
-                yield from page
-
-    def _pages(self, run_id: str, after: int, limit: int | None) -> Iterator[list[Record]]:
+        run_id = self._run_id(id)
         left = limit
         while left is None or left > 0:
             page = self._page(
@@ -119,7 +111,7 @@ class Journal:
             )
             if not page:
                 return
-            yield page
+            yield from page
             after = page[-1].seq
             left = None if left is None else left - len(page)
 
@@ -129,7 +121,7 @@ class Journal:
         Ends when the run has ended and nobody is delivering it any more. Reads only, so it may
         run beside the owner, in this process or another. Raises `NoSuchRunError`.
         """
-        run_id = self.resolve(id)
+        run_id = self._run_id(id)
         state = fold_all(self.records(run_id, limit=after)) if after else INITIAL
         while True:
             over = self._is_over(run_id, state)  # asked first: the last page is then complete
@@ -139,12 +131,6 @@ class Journal:
             if over:
                 return
             await asyncio.sleep(POLL)
-
-    def _is_over(self, run_id: str, state: RunState) -> bool:
-        if not state.terminal:
-            return False
-        owner = _owner(self.lease(run_id))
-        return state.settled or owner is None or owner.state != "active"
 
     def find_sse(self, run_id: str, sse_id: str, data: str | None = None) -> Record | None:
         """The run's first record with that event id, and with that data where it is given."""
@@ -159,6 +145,20 @@ class Journal:
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         self._door.close()
+
+    def _run_id(self, id: str) -> str:
+        # Asked once for a run's own id, which is what most ask with, many times over.
+        if id not in self._run_ids:
+            run_id = self.resolve(id)
+            self._run_ids.add(run_id)
+            return run_id
+        return id
+
+    def _is_over(self, run_id: str, state: RunState) -> bool:
+        if not state.terminal:
+            return False
+        owner = _owner(self.lease(run_id))
+        return state.settled or owner is None or owner.state != "active"
 
     def _page(self, run_id: str, after: int, limit: int) -> list[Record]:
         page: list[Record] = []
