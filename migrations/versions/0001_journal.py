@@ -1,7 +1,6 @@
 """The journal: runs, their records and leases, and the project states."""
 
 import secrets
-import uuid
 
 import sqlalchemy as sa
 from alembic import op
@@ -86,10 +85,4 @@ def upgrade() -> None:
         sa.Column("value", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_meta"),
     )
-    op.bulk_insert(
-        meta,
-        [
-            {"key": "store_id", "value": str(uuid.uuid4())},
-            {"key": "redaction_salt", "value": secrets.token_hex(32)},
-        ],
-    )
+    op.bulk_insert(meta, [{"key": "redaction_salt", "value": secrets.token_hex(32)}])
