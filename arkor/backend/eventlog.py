@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from arkor.backend.channel import Channel, finite
+from arkor.backend.sameness import sameness
 
 __all__ = ["EventLog"]
 
@@ -17,20 +18,18 @@ Event = Mapping[str, Any]
 
 
 class EventLog:
-    """Sends events over a channel, each kept in `path` first and never sent twice by one process.
-
-    An event is the same as another if type and step are the same.
-    """
+    """Sends events over a channel, each kept in `path` first and never sent twice by one process."""
 
     def __init__(self, path: Path, channel: Channel) -> None:
         self._path = path
         self._channel = channel
-        self._sent: set[tuple[str, int | None]] = set()
+        self._sent: set[str] = set()
+        self._last_step: int | None = None
 
     @property
     def last_step(self) -> int | None:
         """The step of the last event that has one."""
-        return max((step for _, step in self._sent if step is not None), default=None)
+        return self._last_step
 
     def completed(self) -> bool:
         """Whether an earlier life came to the run's good end."""
@@ -47,30 +46,36 @@ class EventLog:
 
     def send(self, event: Event) -> None:
         """Keep and send `event`, unless this process has sent it."""
-        if _sameness(event) in self._sent:
+        if sameness(event) in self._sent:
             return
-        # One write: a kill leaves the line whole or, at worst, torn at the end of the file.
-        with self._path.open("ab", buffering=0) as file:
+        with self._path.open("ab") as file:
             file.write(_line(event).encode())
         self._pass_on(event)
 
     def _pass_on(self, event: Event) -> None:
-        self._sent.add(_sameness(event))
+        if same := sameness(event):
+            self._sent.add(same)
+        self._last_step = event.get("step", self._last_step)
         self._channel.send(event)
 
     def _read(self) -> list[Event]:
         if not self._path.exists():
             return []
-        lines = self._path.read_bytes().split(b"\n")
-        return [json.loads(line) for line in lines[:-1]]
+        found = map(_event, self._path.read_bytes().split(b"\n"))
+        return [event for event in found if event is not None]
+
+
+def _event(line: bytes) -> Event | None:
+    """The event of a line; `None` for one that a kill, or a loss of power, left torn."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and "type" in event else None
 
 
 def _line(event: Event) -> str:
     return json.dumps(finite(event), allow_nan=False) + "\n"
-
-
-def _sameness(event: Event) -> tuple[str, int | None]:
-    return event["type"], event.get("step")
 
 
 def _holds(event: Event, step: int) -> bool:

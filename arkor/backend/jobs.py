@@ -17,6 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from arkor.backend.sameness import sameness
 from arkor.core.wire import TERMINAL_STATUSES, Job
 from arkor.errors import ArkorError
 
@@ -206,12 +207,12 @@ class Jobs:
         False, and nothing is stored, for an event that the log has already and for one of a
         job that has ended.
         """
-        kind, sameness, now = str(event["type"]), _sameness(event), _now()
+        kind, same, now = str(event["type"]), sameness(event), _now()
         data = {"type": kind, "jobId": job_id, "timestamp": now, **event}
         with self._transaction() as connection:
             status = connection.scalar(sa.select(_jobs.c.status).filter_by(id=job_id))
             # In SQL, unlike in Python, a sameness that is null equals no other.
-            seen = (_events.c.job_id == job_id) & (_events.c.sameness == sa.literal(sameness))
+            seen = (_events.c.job_id == job_id) & (_events.c.sameness == sa.literal(same))
             if status in TERMINAL_STATUSES or connection.scalar(sa.select(sa.exists().where(seen))):
                 return False
             connection.execute(
@@ -220,7 +221,7 @@ class Jobs:
                     number=_last(connection, job_id) + 1,
                     type=kind,
                     data=json.dumps(data, allow_nan=False),
-                    sameness=sameness,
+                    sameness=same,
                 )
             )
             if kind in _STATUS_AFTER:
@@ -306,16 +307,6 @@ def _prepare(connection: sa.Connection, path: Path) -> None:
 def _last(connection: sa.Connection, job_id: str) -> int:
     query = sa.select(sa.func.max(_events.c.number)).filter_by(job_id=job_id)
     return connection.scalar(query) or 0
-
-
-def _sameness(event: Mapping[str, Any]) -> str | None:
-    """What two sendings of one event have in common, after a trainer went back to a checkpoint."""
-    kind, step = str(event["type"]), event.get("step")
-    if kind == "training.started" or kind in _STATUS_AFTER:
-        return kind
-    if step is None:
-        return None
-    return f"{kind} {step}{' evaluated' if event.get('evalLoss') is not None else ''}"
 
 
 def _job(row: sa.Row[Any]) -> Job:
