@@ -2,24 +2,20 @@
 
 Reads `JOBDIR/job.json` and writes one event a line on standard output, all else on standard
 error. Started again on the same folder it repeats its events up to the last whole checkpoint and
-goes on from there. SIGTERM: saves, sends `cancelled`, ends. With `--watch-stdin` the end of standard input means that the parent is
-gone, and ends the process at once.
+goes on from there; the backend sees to it that one process at a time has the folder. SIGTERM:
+saves, sends `cancelled`, ends. With `--watch-stdin` the end of standard input means that the
+parent is gone, and ends the process at once.
 """
 
 import argparse
-import contextlib
 import errno
-import fcntl
 import json
 import os
 import signal
 import sys
 import threading
-import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
 
 from arkor.backend.channel import Channel, exit_with_parent
 from arkor.backend.checkpoints import checkpoint_saved, complete_checkpoints, drop_incomplete
@@ -28,12 +24,9 @@ from arkor.backend.eventlog import EventLog
 from arkor.backend.model import find_model, in_brief, is_local, prepare_libraries
 from arkor.backend.options import Options
 from arkor.backend.rows import detect, lessons
-from arkor.errors import ArkorError, ConfigError
+from arkor.errors import ConfigError
 
 __all__ = ["main"]
-
-_LOCK_PATIENCE: Final = 60.0
-"""How many seconds a new worker waits for a dying one to let go of the job."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,12 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
         exit_with_parent()
     log = EventLog(given.jobdir / "events.jsonl", channel)
     try:
-        with _alone(given.jobdir):
-            _train(given.jobdir, log, stop)
+        _train(given.jobdir, log, stop)
     except Exception as error:
         traceback.print_exc(file=sys.stderr)
         step = {} if log.last_step is None else {"step": log.last_step}
-        channel.send({"type": "training.failed", "error": _sentence(error), **step})
+        channel.send({"type": "training.failed", "error": _sentence(error, given.jobdir), **step})
     return 0
 
 
@@ -90,32 +82,12 @@ def _train(jobdir: Path, log: EventLog, stop: threading.Event) -> None:
     )
 
 
-@contextlib.contextmanager
-def _alone(jobdir: Path) -> Iterator[None]:
-    """Hold the job's lock, so that a worker whose parent was killed cannot write beside us."""
-    with (jobdir / "worker.lock").open("a") as file:
-        deadline = time.monotonic() + _LOCK_PATIENCE
-        while not _locked(file):
-            if time.monotonic() > deadline:
-                raise ArkorError(f"another process still trains in {jobdir}; it uses the machine")
-            time.sleep(0.05)
-        yield
-
-
-def _locked(file: Any) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _set_environment(*, local: bool) -> None:
     offline = {"HF_HUB_OFFLINE": "1"} if local else {}
     prepare_libraries(CUDA_VISIBLE_DEVICES="0", HF_DATASETS_DISABLE_PROGRESS_BARS="1", **offline)
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: Exception, jobdir: Path) -> str:
     """What went wrong, in one sentence for people; the traceback is on standard error."""
     match error:
         case ConfigError():
@@ -127,10 +99,17 @@ def _sentence(error: Exception) -> str:
             )
     # safetensors has an exception of its own for a failed write.
     if os.strerror(errno.ENOSPC) in str(error):
-        return "the disk is full; free some space and start the job again"
+        return _disk_full(jobdir)
     if type(error).__name__ == "OutOfMemoryError":
         return "the GPU's memory is too small for this job; give a smaller batchSize or maxLength"
     return f"{type(error).__name__}: {in_brief(error)}"
+
+
+def _disk_full(jobdir: Path) -> str:
+    said = "the disk is full; free some space and submit the job anew"
+    if saved := complete_checkpoints(jobdir):
+        return f"{said}. Its last checkpoint is kept at jobs/{jobdir.name}/checkpoint-{max(saved)}"
+    return said
 
 
 if __name__ == "__main__":

@@ -257,6 +257,20 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(
     assert said in Job.make(tmp_path, **{option: value}).failure()
 
 
+@pytest.mark.parametrize("saved", [None, 4])
+def test_a_full_disk_is_named_with_what_can_be_done(tmp_path: Path, saved: int | None) -> None:
+    job = Job.make(tmp_path)
+    (job.dir / "events.jsonl").write_text('{"type": "training.started"}\n')
+    (job.dir / "events.partial").symlink_to("/dev/full")
+    if saved:
+        (job.dir / f"checkpoint-{saved}").mkdir()
+        state = json.dumps({"global_step": saved})
+        (job.dir / f"checkpoint-{saved}" / "trainer_state.json").write_text(state)
+    sentence = job.failure()
+    assert "the disk is full; free some space and submit the job anew" in sentence
+    assert ("kept at jobs/job/checkpoint-4" in sentence) == bool(saved)
+
+
 def test_the_end_of_its_parent_ends_the_worker(tmp_path: Path) -> None:
     with Job.make(tmp_path).process("--watch-stdin") as process:
         assert process.stdin is not None
