@@ -50,9 +50,10 @@ def find_model(model_id: str, home: Path) -> str:
     if model_id == TINY:
         return str(_DATA / "base-tiny")
     models = home / "models"
-    placed = (models / model_id).resolve()
-    if placed.is_dir() and placed.is_relative_to(models.resolve()) and placed != models.resolve():
-        return _whole(placed, model_id)
+    # By its name alone: what is put there may be a link to a folder anywhere.
+    placed = models / model_id
+    if ".." not in Path(model_id).parts and models in placed.parents and os.path.lexists(placed):
+        return _whole(placed.resolve(), model_id)
     path = Path(model_id).expanduser()
     if path.is_absolute():
         return _whole(path, model_id)
