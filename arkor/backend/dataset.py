@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,17 +57,24 @@ def load_rows(options: Options, *, home: Path, jobdir: Path) -> Rows:
 def read_jsonl(path: Path) -> list[Row]:
     """The objects of a JSON Lines file; blank lines count for nothing. Raises `ConfigError`."""
     rows: list[Row] = []
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            # Some programs write a mark of the encoding before the first line.
+            text = _text(number, line.removeprefix(BOM_UTF8) if number == 1 else line)
+            if text.strip():
+                rows.append(_row(number, text))
+    return rows
+
+
+def _text(number: int, line: bytes) -> str:
     try:
-        with path.open(encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    rows.append(_row(number, line))
+        return line.decode()
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"the dataset is not UTF-8 text: {error.reason} at byte {error.start}",
+            f"line {number} of the dataset is not UTF-8 text: {error.reason} at its byte "
+            f"{error.start + 1}",
             field="datasetSource",
         ) from error
-    return rows
 
 
 def _row(number: int, line: str) -> Row:

@@ -109,7 +109,7 @@ def test_json_lines_may_begin_with_a_mark_and_hold_blank_lines(tmp_path: Path) -
     [
         (b"{}\nno", "line 2 of the dataset is not JSON"),
         (b"[1]", "line 1 of the dataset is no JSON object but list"),
-        (b"\xff", "not UTF-8"),
+        (b"{}\n" * 9000 + b'{"text": "\xff"}', "line 9001 of the dataset is not UTF-8.*byte 11"),
     ],
 )
 def test_what_is_not_json_lines_is_named(text: bytes, said: str, tmp_path: Path) -> None:
@@ -169,7 +169,14 @@ def test_a_model_is_the_shipped_one_or_placed_or_a_path_or_a_hub_name(tmp_path: 
     assert find_model("me/mine", tmp_path) == str(placed)
     assert find_model(str(placed), tmp_path / "other") == str(placed)
     assert find_model("owner/name-1.5B", tmp_path) == "owner/name-1.5B"
-    for unfit in ("../models", "a/b/c", str(tmp_path), "", "."):
+    elsewhere = tmp_path / "elsewhere"
+    placed.rename(elsewhere)
+    placed.symlink_to(elsewhere)
+    assert find_model("me/mine", tmp_path) == str(elsewhere)
+    (elsewhere / "config.json").unlink()
+    with pytest.raises(ConfigError, match=f"config.json at {elsewhere}"):
+        find_model("me/mine", tmp_path)
+    for unfit in ("../models", "../models/me/mine", "a/b/c", str(tmp_path), "", "."):
         with pytest.raises(ConfigError):
             find_model(unfit, tmp_path)
 
