@@ -1,4 +1,4 @@
-"""A run's progress as the events of the wire protocol (7.4), without `jobId` and `timestamp`."""
+"""A run's progress as a job's events, without the `jobId` and `timestamp` that they get later."""
 
 import threading
 import time
@@ -58,7 +58,6 @@ class Reporter(TrainerCallback):  # type: ignore[misc]  # transformers is untype
                     "parameters": sum(each.numel() for each in weights),
                     "trainableParameters": sum(e.numel() for e in weights if e.requires_grad),
                     "seed": args.seed,
-                    "resumedFrom": state.global_step or None,
                 },
             }
         )

@@ -51,8 +51,8 @@ def tune(
     """Train until the end or until `stop` is set, going on from the last whole checkpoint.
 
     `found` is the base model's folder or hub name. Leaves `checkpoint-N` and `adapter` in
-    `jobdir`. `send` gets the events of the wire protocol (7.4) without `jobId` and `timestamp`,
-    and `{"type": "cancelled"}` after a stop. Raises `ConfigError` for what cannot be trained.
+    `jobdir`. `send` gets the job's events without `jobId` and `timestamp`, and
+    `{"type": "cancelled"}` after a stop. Raises `ConfigError` for what cannot be trained.
     """
     set_seed(SEED)
     trainer, reporter = _build(options, lessons, found, jobdir, send, stop)
