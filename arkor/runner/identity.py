@@ -13,11 +13,9 @@ from arkor.store.credentials import (
     AnonymousCredentials,
     Credentials,
     OAuthCredentials,
+    hold_credentials,
     read_credentials,
 )
-from arkor.store.credentials import write_credentials as write
-from arkor.store.filelock import file_lock
-from arkor.store.paths import ensure_home
 from arkor.store.paths import home as find_home
 
 __all__ = [
@@ -32,6 +30,9 @@ __all__ = [
 
 CLOUD: Final = "https://api.arkor.ai"
 """The managed cloud."""
+
+LONGEST_EXCHANGE: Final = 60.0
+"""Seconds for which another process that gets new credentials is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ async def ensure_credentials(
 ) -> Identity:
     """The current identity, else a new anonymous one, which is stored.
 
-    Two processes that ask at once get the same one. Raises `CredentialsError` if there is a
+    Two processes that ask at once get the same one. Without `home` they are those that
+    `read_credentials` reads. Raises `CredentialsError` if there is a
     file that cannot be used, `AnonymousTokenRejectedError` if the backend issues none.
     """
     folder = find_home(home)
@@ -80,8 +82,7 @@ async def ensure_credentials(
 
 
 def _make_identity(folder: Path, address: str) -> Identity:
-    ensure_home(folder)
-    with file_lock(folder / "credentials.lock", timeout=60):
+    with hold_credentials(folder, timeout=LONGEST_EXCHANGE) as write:
         # Whoever held the lock before may have made one.
         if identity := current_identity(folder):
             return identity
@@ -92,7 +93,7 @@ def _make_identity(folder: Path, address: str) -> Identity:
             org_slug=issued.org_slug,
             arkor_cloud_api_url=address,
         )
-        write(fresh, folder)
+        write(fresh)
         return fresh
 
 
@@ -108,8 +109,7 @@ async def refresh_identity(spent: Identity, home: Path | None = None) -> Identit
 
 
 def _refresh(spent: OAuthCredentials, folder: Path) -> Identity:
-    ensure_home(folder)
-    with file_lock(folder / "credentials.lock", timeout=60):
+    with hold_credentials(folder, timeout=LONGEST_EXCHANGE) as write:
         stored = read_credentials(folder)
         ours = isinstance(stored, OAuthCredentials) and _same_account(stored, spent)
         if ours and stored is not None and stored.token != spent.token:
@@ -122,7 +122,7 @@ def _refresh(spent: OAuthCredentials, folder: Path) -> Identity:
             expires_at=int(time.time()) + tokens.expires_in,
         )
         if ours:
-            write(fresh, folder)
+            write(fresh)
         return fresh
 
 

@@ -47,7 +47,7 @@ async def resolve_scope(
             raise ProjectStateError(
                 f"{root} is linked to {state.org_slug}/{state.project_slug}, which belongs to "
                 f"another identity than the one signed in ({identity.org_slug}); sign in with "
-                f"the account that owns it, or run `arkor unlink` (kept in {state_path(root)})"
+                f"the account that owns it, or run `arkor unlink` (kept in {state_path(root, home)})"
             )
         return Scope(state.org_slug, state.project_slug)
     project = await ensure_project(api, identity.org_slug, root)

@@ -4,8 +4,10 @@ import json
 import os
 import stat
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,11 +22,10 @@ __all__ = [
     "OAuthCredentials",
     "credentials_path",
     "delete_credentials",
+    "hold_credentials",
     "read_credentials",
     "write_credentials",
 ]
-
-OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,9 @@ def credentials_path(home: Path | str | None = None) -> Path:
 def read_credentials(home: Path | str | None = None) -> Credentials | None:
     """The stored credentials, or those of the TypeScript tools; `None` if there are none.
 
+    Without `home`, those in `ARKOR_HOME`, else in the default folder: a folder that only a
+    project's settings name is not looked for.
+
     A file that others can read is narrowed to 0600, with a warning. Raises `CredentialsError`
     if a file is there and cannot be used.
     """
@@ -93,12 +97,38 @@ def write_credentials(credentials: Credentials, home: Path | str | None = None) 
 
     Raises `CredentialsError` if the file cannot be written: then the old one is still there.
     """
+    with hold_credentials(home, timeout=10) as write:
+        write(credentials)
+
+
+@contextmanager
+def hold_credentials(
+    home: Path | str | None = None, *, timeout: float
+) -> Iterator[Callable[[Credentials], None]]:
+    """Keep the credentials for this process within the block; what it yields stores others.
+
+    For whoever gets new ones in exchange for the old: of many processes that want to, one does.
+    Raises `ArkorError` naming the holder after `timeout` seconds, `CredentialsError` if the
+    file cannot be written.
+    """
     path = credentials_path(home)
+    paths.ensure_home(path.parent)
+    with ExitStack() as stack:
+        with _writing(path):
+            stack.enter_context(file_lock(path.with_name("credentials.json.lock"), timeout=timeout))
+        yield partial(_store, path)
+
+
+def _store(path: Path, credentials: Credentials) -> None:
     data = json.dumps(_to_json(credentials), indent=2).encode()
+    with _writing(path):
+        write_private(path, data, part=path.with_name("credentials.json.part"))
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
     try:
-        paths.ensure_home(path.parent)
-        with file_lock(path.with_name("credentials.json.lock"), timeout=10):
-            write_private(path, data, part=path.with_name("credentials.json.part"))
+        yield
     except OSError as error:
         raise CredentialsError(
             f"the credentials file {path} cannot be written: {error.strerror}; "
@@ -144,7 +174,7 @@ def _read(path: Path, *, narrow: bool) -> str | None:
 
 def _narrow(path: Path, file: int) -> None:
     mode = stat.S_IMODE(os.fstat(file).st_mode)
-    if mode & OTHERS:
+    if mode & paths.OTHERS:
         os.fchmod(file, 0o600)
         warnings.warn(
             f"{path} could be read by others (mode {mode:04o}); it is 0600 now", stacklevel=4

@@ -1,13 +1,19 @@
 """Where things are on disk. Nothing here creates anything but `ensure_home`."""
 
 import os
+import stat
+import warnings
 from pathlib import Path
+from typing import Final
 
 import platformdirs
 
 from arkor.errors import ConfigError, JournalError
 
-__all__ = ["backend_path", "credentials_path", "ensure_home", "home", "journal_path"]
+__all__ = ["OTHERS", "backend_path", "credentials_path", "ensure_home", "home", "journal_path"]
+
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+"""The permissions that nobody but the owner needs."""
 
 
 def home(override: Path | str | None = None) -> Path:
@@ -47,17 +53,30 @@ def backend_path(folder: Path | str | None = None) -> Path:
 
 
 def ensure_home(folder: Path) -> Path:
-    """Make the folder, open to its owner alone; one that exists is left as it is.
+    """Make the folder, open to its owner alone; one that others can enter is narrowed.
 
-    Raises `JournalError` if it cannot be made.
+    Narrowing warns. What is not ours, is shared by intent as `/tmp` is, or is no home but the
+    folder of `ARKOR_JOURNAL_URL`, is left as it is. Raises `JournalError` if it cannot be made or narrowed.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
+        if not (os.environ.get("ARKOR_JOURNAL_URL") and journal_path().parent == folder):
+            _narrow(folder)
     except OSError as error:
         raise JournalError(
-            f"the folder {folder} cannot be made: {error.strerror}; "
+            f"the folder {folder} cannot be made private: {error.strerror}; "
             "set ARKOR_HOME to a folder that you may write to",
             path=folder,
         ) from error
     return folder
+
+
+def _narrow(folder: Path) -> None:
+    found = folder.stat()
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & OTHERS and not mode & stat.S_ISVTX and found.st_uid == os.geteuid():
+        folder.chmod(0o700)
+        warnings.warn(
+            f"{folder} could be entered by others (mode {mode:04o}); it is 0700 now", stacklevel=4
+        )

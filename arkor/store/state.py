@@ -37,12 +37,19 @@ def project_root(cwd: Path | str | None = None) -> Path:
     """The root of the project that `cwd` is in; `cwd` itself if it is in none.
 
     That is the nearest folder upwards whose pyproject.toml has a `[tool.arkor]` table, or which
-    has a `src/arkor/index.py`. Raises `ConfigError` if such a pyproject.toml is no TOML.
+    has a `src/arkor/index.py`. Raises `ConfigError` if such a pyproject.toml is no TOML, or if
+    a folder or a pyproject.toml on the way cannot be read.
     """
     start = Path(cwd or ".").resolve()
     for folder in (start, *start.parents):
-        if (folder / "src" / "arkor" / "index.py").is_file() or _has_table(folder):
-            return folder
+        try:
+            if (folder / "src" / "arkor" / "index.py").is_file() or _has_table(folder):
+                return folder
+        except OSError as error:
+            raise ConfigError(
+                f"{error.filename or folder} cannot be read: {error.strerror}; "
+                "it may say which project this is"
+            ) from error
     return start
 
 
@@ -51,7 +58,8 @@ def read_state(
 ) -> ProjectState | None:
     """The project of `cwd`'s project root: the store's, or that of the TypeScript tools.
 
-    Raises `JournalError` if the store cannot be read.
+    Without `home` the store is that of `ARKOR_HOME`, else the default one: a folder that only a
+    project's settings name is not looked for. Raises `JournalError` if the store cannot be read.
     """
     root = project_root(cwd)
     return _stored(root, home) or _read_file(_foreign(root))
@@ -128,7 +136,7 @@ def _has_table(folder: Path) -> bool:
     file = folder / "pyproject.toml"
     if not file.is_file():
         return False
-    text = file.read_text(errors="replace")
+    text = file.read_text(encoding="utf-8", errors="replace")
     # Somebody else's broken file, further up, is none of our business.
     if "tool.arkor" not in text:
         return False

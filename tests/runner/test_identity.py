@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from arkor.errors import AnonymousTokenRejectedError, CredentialsError
+from arkor.errors import AnonymousTokenRejectedError, ArkorError, CredentialsError
 from arkor.runner.identity import (
     CLOUD,
     EnvironmentToken,
@@ -18,7 +18,12 @@ from arkor.runner.identity import (
     default_arkor_cloud_api_url,
     ensure_credentials,
 )
-from arkor.store.credentials import AnonymousCredentials, credentials_path, write_credentials
+from arkor.store.credentials import (
+    AnonymousCredentials,
+    credentials_path,
+    hold_credentials,
+    write_credentials,
+)
 from arkor.testing.backend import ScriptedBackend
 from arkor.testing.script import Received, answer_json
 
@@ -143,3 +148,18 @@ def test_the_address_is_the_environments_else_the_identitys_else_the_clouds(
     assert default_arkor_cloud_api_url(STORED) == "https://h"
     monkeypatch.setenv("ARKOR_CLOUD_API_URL", "")
     assert default_arkor_cloud_api_url(STORED) == ""
+
+
+def test_one_lock_is_for_whoever_exchanges_and_whoever_stores(home: Path) -> None:
+    with hold_credentials(home, timeout=1) as write:
+        write(STORED)
+        with pytest.raises(ArkorError, match="is locked by"), hold_credentials(home, timeout=0.01):
+            pass
+        with ScriptedBackend() as backend:
+            # Found before the lock is asked for.
+            assert ensure(backend, home) == STORED
+    assert [file.name for file in home.glob("*.lock")] == ["credentials.json.lock"]
+    with ScriptedBackend() as backend:
+        credentials_path(home).unlink()
+        ensure(backend, home)
+    assert [file.name for file in home.glob("*.lock")] == ["credentials.json.lock"]

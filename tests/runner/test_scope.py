@@ -119,6 +119,13 @@ def test_a_folder_of_another_identity_is_refused_and_stays(root: Path, home: Pat
     assert read_state(root, home) == theirs
 
 
+def test_a_refusal_names_the_store_that_holds_the_link(root: Path, home: Path) -> None:
+    other = home.with_name("other")
+    write_state(ProjectState("their-org", "their-project", "7"), root, other)
+    with ScriptedBackend() as backend, pytest.raises(ProjectStateError, match=f"kept in {other}"):
+        resolve(backend, ANONYMOUS, root, other)
+
+
 @pytest.mark.parametrize("identity", [USER, EnvironmentToken("token")])
 def test_a_user_uses_whatever_the_folder_is_linked_to(
     identity: Identity, root: Path, home: Path

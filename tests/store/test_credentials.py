@@ -99,7 +99,8 @@ def test_a_damaged_file_is_named_and_left_as_it_is(home: Path, text: str) -> Non
 
 
 def test_a_folder_in_its_place_is_an_error(home: Path) -> None:
-    credentials_path().mkdir(parents=True)
+    home.mkdir(mode=0o700)
+    credentials_path().mkdir()
     with pytest.raises(CredentialsError, match="arkor login"):
         read_credentials()
     with pytest.raises(CredentialsError, match="cannot be written"):

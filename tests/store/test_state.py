@@ -1,6 +1,7 @@
 """Which project a directory belongs to."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,18 @@ def test_a_broken_pyproject_is_named_only_if_it_is_ours(project: Path) -> None:
     file.write_text("[tool.arkor\n")
     with pytest.raises(ConfigError, match="is not TOML"):
         project_root(project / "src")
+
+
+def test_a_pyproject_that_cannot_be_read_is_named(project: Path) -> None:
+    file = project / "src" / "pyproject.toml"
+    file.write_text("[tool.arkor]\n")
+    file.chmod(0)
+    if os.geteuid() == 0:  # whom no mode stops
+        file = project / "src" / ("a" * 300)
+    with pytest.raises(ConfigError, match="cannot be read") as caught:
+        project_root(file if file.name.startswith("a") else file.parent)
+    assert str(file) in str(caught.value)
+    assert isinstance(caught.value.__cause__, OSError)
 
 
 def test_what_was_written_is_read_from_anywhere_in_the_project(home: Path, project: Path) -> None:
