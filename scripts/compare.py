@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from rich.console import Console
@@ -62,8 +63,9 @@ def show(rows: list[tuple[str, str, str, str]]) -> None:
 def farewell(journal: Path) -> None:
     """Where everything is, and what to try next."""
     console.print(f"\nThe journal is {journal}. Try next:", soft_wrap=True)
-    console.print(f"  cd {Path.cwd()}; export ARKOR_HOME={journal.parent}", soft_wrap=True)
-    program = Path(sys.executable).with_name("arkor")
+    folder, home = (quote(str(path)) for path in (Path.cwd(), journal.parent))
+    console.print(f"  cd {folder}; export ARKOR_HOME={home}", soft_wrap=True)
+    program = quote(str(Path(sys.executable).with_name("arkor")))
     for command in ("runs", "events @last", "show @last", "backend stop"):
         console.print(f"  {program} {command}", soft_wrap=True)
 

@@ -38,25 +38,58 @@ def run(*command: str | Path, **options: Any) -> str:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of an environment that holds our wheel and its base dependencies only."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", folder, ROOT]
-    run(*build)
     run(sys.executable, "-m", "venv", folder / "venv")
     programs = folder / "venv" / "bin"
-    (wheel,) = folder.glob("*.whl")
-    run(programs / "python", "-m", "pip", "install", "-qq", wheel, cwd=folder)
+    run(programs / "python", "-m", "pip", "install", "-qq", wheel_in(folder), cwd=folder)
     return programs
+
+
+def wheel_in(folder: Path) -> Path:
+    """The wheel that `WHEEL` names, else one built from our source archive, as a release is."""
+    if named := os.environ.get("WHEEL"):
+        return ROOT / named
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", folder, ROOT)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def package(installed: Path) -> Path:
+    """The installed package's folder."""
+    code = "import arkor, pathlib; print(pathlib.Path(arkor.__file__).parent)"
+    package = Path(run(installed / "python", "-c", code, cwd=installed.parent).strip())
+    assert package.is_relative_to(installed.parent)
+    return package
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
 
 
 def test_the_wheel_knows_its_version(installed: Path, tmp_path: Path) -> None:
     assert run(installed / "arkor", "--version", cwd=tmp_path).split()[-1][0].isdigit()
 
 
-def test_the_wheel_brings_its_migrations(installed: Path, tmp_path: Path) -> None:
-    code = "import arkor, pathlib; print(pathlib.Path(arkor.__file__).parent)"
-    package = Path(run(installed / "python", "-c", code, cwd=tmp_path).strip())
-    assert package.is_relative_to(installed.parent)
-    assert (package / "py.typed").exists()
-    assert [*(package / "migrations" / "versions").glob("0001_*.py")]
+def test_the_wheel_is_the_tree(package: Path) -> None:
+    migrations = files_of(ROOT / "migrations").items()
+    tree = files_of(ROOT / "arkor") | {f"migrations/{path}": text for path, text in migrations}
+    wheel = files_of(package)
+    assert wheel.keys() == tree.keys()
+    assert [path for path in tree if not path.endswith(".py") and wheel[path] != tree[path]] == []
+
+
+def test_the_wheel_starts_and_packs_a_project(installed: Path, tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "PATH": os.defpath}
+    folder = tmp_path / "triage"
+    folder.mkdir()
+    for command in (["init", "-y"], ["build"]):
+        run(installed / "arkor", *command, cwd=folder, env=environ)
+    packed = ["-c", "import zipfile; print(*zipfile.ZipFile('.arkor/build/index.pyz').namelist())"]
+    assert "src/arkor/trainer.py" in run(installed / "python", *packed, cwd=folder)
 
 
 def test_the_wheel_trains_and_journals(installed: Path, tmp_path: Path, backend: Any) -> None:
