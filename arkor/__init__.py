@@ -3,7 +3,7 @@
 from arkor.client.api import CloudApiClient
 from arkor.client.auth import request_anonymous_token
 from arkor.client.chat import InferResult
-from arkor.core.fold import RunState
+from arkor.core.fold import RunOwner, RunState
 from arkor.core.record import Record
 from arkor.core.spec import (
     SUPPORTED_MODELS,
@@ -119,6 +119,7 @@ __all__ = [
     "Record",
     "ReplayReport",
     "RunOwnedError",
+    "RunOwner",
     "RunState",
     "Scope",
     "StartedContext",

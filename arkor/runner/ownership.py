@@ -76,7 +76,7 @@ class OwnedRun:
         `durable` survives power loss when this returns; otherwise the death of the process.
         """
         self._stay_one()
-        with self.writer.transaction(durable=durable) as tx:
+        with self.writer.transaction(durable=durable, create=False) as tx:
             clean = [self._redacted(entry) for entry in entries]
             records = tx.append(self.run_id, clean, epoch=self.epoch)
             if records[0].seq > self.state.records + 1:
