@@ -1,5 +1,6 @@
 """The README is true: its programs run, its files exist, and it names every command."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -62,6 +63,21 @@ def test_every_command_is_named() -> None:
     commands = set(re.findall(r"^\W*([a-z]+)  ", shown.partition("Commands")[2], re.M))
     assert commands
     assert [each for each in sorted(commands) if f"`arkor {each}" not in README] == []
+
+
+def test_every_promise_is_shown_by_a_test_that_exists() -> None:
+    rows = re.findall(r"^\| (P\d+) \| .+? \| (.+) \|$", README, re.M)
+    assert [name for name, _ in rows] == [f"P{n}" for n in range(1, 13)]
+    for name, tests in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", tests)
+        assert named, name
+        assert [test for file, test in named if test not in functions_in(ROOT / file)] == [], name
+
+
+def functions_in(file: Path) -> set[str]:
+    """The names of the test functions in a file, which is not imported."""
+    body = ast.parse(file.read_text()).body if file.exists() else []
+    return {each.name for each in body if isinstance(each, ast.FunctionDef)}
 
 
 def test_every_link_leads_somewhere() -> None:
