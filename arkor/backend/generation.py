@@ -39,6 +39,9 @@ class Models:
     ) -> dict[str, Any]:
         """Answer `question`, passing each piece of text on; what the worker sends as `done`.
 
+        Under a constraint the pieces are passed on when the whole answer was found to meet it,
+        and those of a tool's call not at all.
+
         Raises `CloudApiError`: 400 for a model that is not there or a prompt that is too long,
         422 for an adapter that does not fit, or an answer that a constraint makes impossible.
         """
@@ -52,9 +55,9 @@ class Models:
                 f"reads at most {base.longest} with its answer; send fewer or shorter ones",
                 code="context_length_exceeded",
             )
-        text = AnswerText(
-            base.tokenizer, question.stop, _unheard if question.tool_use else on_piece
-        )
+        held: list[str] = []
+        heard = held.append if question.constraint else on_piece
+        text = AnswerText(base.tokenizer, question.stop, heard)
         steered = base.steered(question.constraint) if question.constraint else None
         with base.wearing(question.adapter) as model, torch.inference_mode():
             model.generate(
@@ -69,9 +72,13 @@ class Models:
             whole = reason == "stop" or steered.finished(text.tokens[-1])
             _check(question, text.text, question.constraint, whole=whole)
         done = _done(reason, text, prompt["input_ids"].shape[1])
-        if question.tool_use and reason != "cancelled":
+        if reason == "cancelled":
+            return done
+        if question.tool_use:
             calls = question.tool_use.calls(text.text)
             return {**done, "finish_reason": "tool_calls", "text": "", "tool_calls": calls}
+        for piece in held:
+            on_piece(piece)
         return done
 
     def _base(self, question: Question) -> "_Base":
@@ -236,7 +243,3 @@ def _done(reason: str, text: AnswerText, prompt: int) -> dict[str, Any]:
             "total_tokens": prompt + len(text.tokens),
         },
     }
-
-
-def _unheard(piece: str) -> None:
-    """A call of a tool is told when it is whole."""
