@@ -28,7 +28,7 @@ class Constraint:
 def constraint_of(
     response_format: object = None, structured_outputs: object = None
 ) -> Constraint | None:
-    """The constraint of a chat request (wire protocol, 8.1), or `None` if it sets none.
+    """The constraint of a chat request, or `None` if it sets none.
 
     Raises `CloudApiError` 400 for a constraint that cannot be, or more than one.
     """

@@ -15,12 +15,12 @@ _ROLES: Final = ("system", "developer", "user", "assistant", "tool")
 
 
 def check(value: object) -> Conversation:
-    """A list of messages as the wire protocol has them (8.1). Raises `ConfigError`.
+    """A list of messages, as a chat request or a row of a dataset has them. Raises `ConfigError`.
 
     Content in parts becomes one text; the role `developer` is `system`'s newer name.
     """
     if not isinstance(value, list) or not value:
-        raise ConfigError("messages must be a list that is not empty", field="messages")
+        raise ConfigError("`messages` must be a list that is not empty", field="messages")
     return [_message(index, item) for index, item in enumerate(value)]
 
 
@@ -34,11 +34,12 @@ def readable(conversation: Sequence[Message], template: str) -> Conversation:
 def _message(index: int, item: object) -> Message:
     where = f"messages[{index}]"
     if not isinstance(item, Mapping):
-        raise ConfigError(f"{where} must be an object with `role` and `content`", field=where)
+        raise ConfigError(f"`{where}` must be an object with `role` and `content`", field=where)
     role = item.get("role")
     if role not in _ROLES:
         raise ConfigError(
-            f"{where}.role must be one of {', '.join(_ROLES)}, not {role!r}", field=f"{where}.role"
+            f"`{where}.role` must be one of {', '.join(_ROLES)}, not {role!r}",
+            field=f"{where}.role",
         )
     calls = item.get("tool_calls") or []
     content = _content(where, item.get("content"), may_miss=role == "assistant" and bool(calls))
@@ -59,7 +60,7 @@ def _content(where: str, value: object, *, may_miss: bool) -> str:
         texts = [part.get("text") for part in value if isinstance(part, Mapping)]
         if len(texts) == len(value) and all(isinstance(text, str) for text in texts):
             return "".join(str(text) for text in texts)
-    raise ConfigError(f"{where}.content must be a text", field=f"{where}.content")
+    raise ConfigError(f"`{where}.content` must be a text", field=f"{where}.content")
 
 
 def _told(message: Message) -> Message:

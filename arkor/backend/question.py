@@ -42,24 +42,31 @@ class Question:
         constraint = constraint_of(line.get("responseFormat"), line.get("structuredOutputs"))
         if tool_use and constraint:
             raise _refusal("an answer that has to call a tool cannot have another constraint")
-        try:
-            messages = check(line.get("messages"))
-        except ConfigError as error:
-            raise _refusal(str(error)) from error
         adapter = line.get("adapter")
         return cls(
             id=str(line["id"]),
             model=_text("model", line.get("model")),
             home=Path(_text("home", line.get("home"))),
-            messages=messages,
+            messages=_messages(line.get("messages")),
             adapter=None if adapter is None else Path(_text("adapter", adapter)),
             temperature=_number("temperature", line.get("temperature"), 0.0),
             top_p=_number("topP", line.get("topP"), 1.0, most=1.0),
-            max_tokens=int(_number("maxTokens", line.get("maxTokens"), MAX_TOKENS, least=1)),
+            max_tokens=_count("maxTokens", line.get("maxTokens"), MAX_TOKENS),
             stop=_stops(line.get("stop")),
             constraint=tool_use.constraint if tool_use else constraint,
             tool_use=tool_use,
         )
+
+
+def _messages(value: object) -> Conversation:
+    try:
+        messages = check(value)
+    except ConfigError as error:
+        raise _refusal(str(error)) from error
+    for index, message in enumerate(messages):
+        if message["role"] == "tool" and "tool_call_id" not in message:
+            raise _refusal(f"`messages[{index}].tool_call_id` must be a text")
+    return messages
 
 
 def _text(name: str, value: object) -> str:
@@ -68,15 +75,21 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _number(
-    name: str, value: object, default: float, *, least: float = 0.0, most: float | None = None
-) -> float:
+def _number(name: str, value: object, default: float, *, most: float | None = None) -> float:
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-        raise _refusal(f"`{name}` must be a number of at least {least:g}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise _refusal(f"`{name}` must be a number of at least 0")
     if most is not None and value > most:
         raise _refusal(f"`{name}` must be at most {most:g}")
+    return float(value)
+
+
+def _count(name: str, value: object, default: int) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise _refusal(f"`{name}` must be a whole number of at least 1")
     return value
 
 

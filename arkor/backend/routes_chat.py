@@ -33,10 +33,13 @@ class ChatRoutes:
         return [Route("/v1/inference/chat", self.chat, methods=["POST"])]
 
     async def chat(self, request: Request) -> Response:
-        """I1. What fails before the first word has a status of its own."""
+        """`POST /v1/inference/chat`. What fails before the first word has a status of its own."""
         service = self._service
         project = service.project(request)
         body = await read_json(request)
+        stream = body.get("stream", True)
+        if not isinstance(stream, bool):
+            raise Refusal(400, "`stream` must be true or false")
         question = parse_question(
             body, service.folder, lambda job_id: service.job_of(project, job_id)
         )
@@ -44,7 +47,7 @@ class ChatRoutes:
         answers = service.chat.ask(question)
         try:
             first = _checked(await _unless_gone(request, anext(answers)))
-            if body.get("stream", True):
+            if stream:
                 frames = completion.frames(first, answers)
                 return StreamingResponse(frames, 200, _STREAM_HEADERS, "text/event-stream")
             last = await _unless_gone(request, _last(first, answers))

@@ -38,7 +38,7 @@ class ToolUse:
 
 
 def tool_use_of(tools: object, choice: object) -> ToolUse | None:
-    """The use of tools that a chat request asks for (wire protocol, 8.1), or `None`.
+    """The use of tools that a chat request asks for, or `None`.
 
     Raises `CloudApiError` 400: for the choice `auto`, which needs a model's own way to say that
     it calls a tool, `tool_calling_not_configured`.

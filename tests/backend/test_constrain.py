@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from arkor.backend.constrain import constraint_of, for_schema
-from arkor.backend.question import MAX_TOKENS, Question
 from arkor.backend.toolcalls import tool_use_of
 from arkor.errors import CloudApiError
 
@@ -136,23 +135,3 @@ def test_a_choice_of_tools_that_cannot_be_followed_is_refused(choice: Any, code:
 def test_tools_may_be_offered_and_not_used() -> None:
     assert tool_use_of(TOOLS, "none") is None
     assert tool_use_of(None, "auto") is None
-
-
-def test_a_question_has_defaults_and_is_checked() -> None:
-    line = {"id": "1", "model": "m", "home": "/h", "messages": [{"role": "user", "content": "q"}]}
-    question = Question.read(line)
-    assert (question.temperature, question.max_tokens, question.stop) == (0.0, MAX_TOKENS, ())
-    assert Question.read({**line, "stop": "x"}).stop == ("x",)
-    for wrong in (
-        {"messages": []},
-        {"messages": [{"role": "boss", "content": "q"}]},
-        {"model": ""},
-        {"temperature": -1},
-        {"topP": 2},
-        {"maxTokens": 0},
-        {"stop": [""]},
-        {"tools": TOOLS, "toolChoice": "required", "responseFormat": {"type": "json_object"}},
-    ):
-        with pytest.raises(CloudApiError) as refused:
-            Question.read({**line, **wrong})
-        assert refused.value.status == 400
