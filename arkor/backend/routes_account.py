@@ -35,11 +35,11 @@ class AccountRoutes:
         ]
 
     async def health(self, request: Request) -> Response:
-        """Whether the backend answers."""
+        """`GET /healthz`: whether the backend answers."""
         return JSONResponse({"status": "ok"})
 
     async def anonymous(self, request: Request) -> Response:
-        """A1. The identity is whoever may read the token; it is the same for everybody."""
+        """`POST /v1/auth/anonymous`: the one identity there is, for all who may read the token."""
         kind = (await read_json(request)).get("kind", "cli")
         if kind not in ("cli", "web"):
             raise Refusal(400, "`kind` must be 'cli' or 'web'")
@@ -48,22 +48,22 @@ class AccountRoutes:
         return JSONResponse(identity)
 
     async def cli_config(self, request: Request) -> Response:
-        """A2. There is no OAuth here."""
+        """`GET /v1/auth/cli/config`: there is no OAuth here."""
         absent: dict[str, Any] = dict.fromkeys(("auth0Domain", "clientId", "audience"))
         return JSONResponse(absent | {"callbackPorts": []})
 
     async def me(self, request: Request) -> Response:
-        """A3."""
+        """`GET /v1/me`."""
         return JSONResponse({"user": {"id": ORG, "email": None}, "orgs": [_ORG]})
 
     async def projects(self, request: Request) -> Response:
-        """P1."""
+        """`GET /v1/projects`, oldest first."""
         self._service.check_org(request)
         projects = [project.to_wire() for project in self._service.jobs.projects()]
         return JSONResponse({"org": _ORG, "projects": projects})
 
     async def create_project(self, request: Request) -> Response:
-        """P2."""
+        """`POST /v1/projects`: 409 if another one has the slug."""
         self._service.check_org(request)
         body = await read_json(request)
         name, slug = body.get("name"), body.get("slug")

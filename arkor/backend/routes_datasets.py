@@ -35,14 +35,14 @@ class DatasetRoutes:
         ]
 
     async def get(self, request: Request) -> Response:
-        """The file's bytes; 404 if it is not here."""
+        """`GET` and `HEAD /v1/datasets/SHA256`: the file's bytes; 404 if it is not here."""
         path = self._path(request)
         if not path.exists():
             raise Refusal(404, f"there is no file with the SHA-256 {path.stem} here")
         return FileResponse(path, media_type="application/x-ndjson")
 
     async def put(self, request: Request) -> Response:
-        """Take the body: 201 if it is new, 200 if it was here, 400 if it is another file."""
+        """`PUT /v1/datasets/SHA256`: 201 if it is new, 200 if it was here, 400 if it is another."""
         path = self._path(request)
         if path.exists():
             # Read it all the same: a client whose body is not read may see a broken connection.

@@ -34,13 +34,13 @@ class JobRoutes:
         ]
 
     async def list(self, request: Request) -> Response:
-        """J1, newest first."""
+        """`GET /v1/jobs`, newest first."""
         project = self._service.project(request)
         jobs = [job.to_wire() for job in self._service.jobs.of_project(project)]
         return JSONResponse({"jobs": jobs})
 
     async def create(self, request: Request) -> Response:
-        """J2: 201 for a new job, 200 for the one that this `Idempotency-Key` made before."""
+        """`POST /v1/jobs`: 201 for a new one, 200 for what this `Idempotency-Key` made before."""
         service = self._service
         project = service.project(request)
         body = await read_json(request)
@@ -51,7 +51,7 @@ class JobRoutes:
         return JSONResponse({"job": job.to_wire()}, 201 if new else 200)
 
     async def get(self, request: Request) -> Response:
-        """J3, with the last 50 events."""
+        """`GET /v1/jobs/ID`, with the last 50 events."""
         job, jobs = self._service.job(request), self._service.jobs
         start = max(0, jobs.last_number(job.id) - SHOWN_EVENTS)
         events = [
@@ -61,7 +61,7 @@ class JobRoutes:
         return JSONResponse({"job": job.to_wire(), "events": events})
 
     async def cancel(self, request: Request) -> Response:
-        """J4: 409 for a job that has ended."""
+        """`POST /v1/jobs/ID/cancel`: 409 for a job that has ended."""
         job = self._service.job(request)
         if job.terminal:
             raise Refusal(409, f"the job {job.id} has ended already: it is {job.status}")
@@ -69,7 +69,7 @@ class JobRoutes:
         return JSONResponse({"ok": True})
 
     async def events(self, request: Request) -> Response:
-        """J5: a stream of events, from behind the one that `Last-Event-ID` names."""
+        """`GET /v1/jobs/ID/events/stream`, from behind the event that `Last-Event-ID` names."""
         service = self._service
         job = service.job(request)
         frames = event_frames(
