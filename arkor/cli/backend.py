@@ -1,21 +1,18 @@
 """`arkor backend`: the embedded backend, which trains on this machine."""
 
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from arkor.cli.door import Exit
+from arkor.cli.extras import INSTALL_BACKEND, missing_for_backend
 from arkor.cli.place import store_home
 from arkor.cli.render import note, show, show_json
 from arkor.errors import ConfigError
 
 __all__ = ["app"]
-
-EXTRA = ("starlette", "uvicorn", "torch", "transformers", "peft", "trl")
-"""What the extra `backend` installs, as far as the backend cannot do without."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -111,9 +108,8 @@ def _last(text: str, lines: int) -> list[str]:
 
 def _need_extra() -> None:
     """Say how to get what the embedded backend needs, where it is not installed."""
-    missing = [module for module in EXTRA if find_spec(module) is None]
-    if missing:
+    if missing := missing_for_backend():
         raise ConfigError(
             f"the embedded backend needs {', '.join(missing)}, which this Python has not: "
-            "pip install 'arkor[backend]'"
+            f"{INSTALL_BACKEND}"
         )

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from arkor.cli.extras import INSTALL_BACKEND, missing_for_backend
 from arkor.cli.render import note, show
 from arkor.runner.scaffold import TEMPLATES, project_name, scaffold
 
@@ -14,6 +15,7 @@ __all__ = ["init"]
 
 
 def init(
+    context: typer.Context,
     template: Annotated[
         str | None,
         typer.Option(help=f"One of: {', '.join(TEMPLATES)}.", show_default=TEMPLATES[0]),
@@ -30,7 +32,7 @@ def init(
     Example: `mkdir triage && cd triage && arkor init -y && arkor start --backend local`
     """
     folder = Path.cwd()
-    asking = not yes and sys.stdin.isatty() and sys.stdout.isatty() and not os.environ.get("CI")
+    asking = not yes and _may_ask(context)
     if template is None:
         template = TEMPLATES[0]
         if asking:
@@ -43,4 +45,11 @@ def init(
         show(f"{written.action:<8} {written.path}")
         if written.hint:
             note(f"{written.path}: {written.hint}")
-    note("Next: pip install 'arkor[backend]', then arkor start --backend local")
+    first = f"{INSTALL_BACKEND}, then " if missing_for_backend() else ""
+    note(f"Next: {first}arkor start --backend local")
+
+
+def _may_ask(context: typer.Context) -> bool:
+    if context.find_root().params.get("no_input") or os.environ.get("CI"):
+        return False
+    return sys.stdin.isatty() and sys.stdout.isatty()

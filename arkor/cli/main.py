@@ -51,6 +51,9 @@ def common(
         ),
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Ask nothing: take the defaults.")
+    ] = False,
 ) -> None:
     """Drive fine-tuning runs, with every event of a run in a durable local journal.
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import typer
 
+from arkor.cli.main import app
 from arkor.runner.wording import clean
 
 Arkor = Callable[..., CompletedProcess[str]]
 
-COMMANDS = ["init", "start", "build", "runs", "show", "events", "cancel", "whoami", "backend"]
+COMMANDS = sorted(typer.main.get_group(app).commands)
 
 
 def assert_one_sentence(done: CompletedProcess[str], code: int, *words: str) -> None:

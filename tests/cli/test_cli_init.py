@@ -1,6 +1,10 @@
 """`arkor init`: a project that runs, and never a file overwritten."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +65,34 @@ def test_triage_is_the_default_and_the_folder_names_it(here: Arkor, folder: Path
     assert here("init").returncode == 0
     assert list(files(folder)) == FILES["triage"]
     assert load_trainer().name == folder.name
+
+
+@pytest.mark.parametrize(("arguments", "asks"), [(["init"], True), (["--no-input", "init"], False)])
+def test_on_a_terminal_it_asks_unless_it_must_not(
+    environ: dict[str, str], folder: Path, arguments: list[str], asks: bool
+) -> None:
+    environ.pop("CI", None)
+    main, terminal = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "arkor", *arguments],
+        cwd=folder,
+        env=environ,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=subprocess.PIPE,
+    ) as process:
+        os.close(terminal)
+        with os.fdopen(main, "r+b", buffering=0) as screen:
+            screen.write(b"blank\nmine\n")
+            process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert list(files(folder)) == FILES["blank" if asks else "triage"]
+
+
+def test_what_is_missing_is_said(here: Arkor, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "pip" not in here("init", "-y").stderr
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "Next: pip install 'arkor[backend]', then arkor start" in here("init", "-y").stderr
 
 
 def test_a_second_time_changes_nothing(here: Arkor, folder: Path) -> None:
