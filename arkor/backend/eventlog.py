@@ -18,7 +18,7 @@ Event = Mapping[str, Any]
 
 
 class EventLog:
-    """Sends events over a channel, each kept in `path` first and never sent twice by one process."""
+    """Sends events, each kept in `path` first and never sent twice by one process."""
 
     def __init__(self, path: Path, channel: Channel) -> None:
         self._path = path

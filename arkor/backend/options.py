@@ -137,7 +137,7 @@ class Options:
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> "Options":
-        """Read a wire config (wire protocol, 4.2). Raises `ConfigError` naming the option."""
+        """Read the config of a submitted job. Raises `ConfigError` naming the option."""
         for key in config:
             if key not in _KEYS:
                 raise ConfigError(
