@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -38,6 +39,26 @@ class Backend:
 def clean() -> dict[str, str]:
     """The environment without any setting of the person who runs the tests."""
     return {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+
+
+class Need(Protocol):
+    """What `need` is."""
+
+    def __call__(self, there: object, what: str) -> None: ...
+
+
+@pytest.fixture(scope="session")
+def need() -> Need:
+    """`need(there, "strace(1): apt-get install strace")`: without it the test is not run.
+
+    `what` ends with what would help. Under `CI=true` it is a failure: nothing goes unnoticed there.
+    """
+
+    def need(there: object, what: str) -> None:
+        if not there:
+            (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"needs {what}")
+
+    return need
 
 
 @pytest.fixture(autouse=True)

@@ -4,25 +4,20 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = [
-    pytest.mark.training,
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(
-        not [*(ROOT / ".venv").glob(".installed-*")], reason="scripts/install has not been run"
-    ),
-]
+pytestmark = [pytest.mark.training, pytest.mark.timeout(300)]
 
 
 @pytest.fixture
-def environ(tmp_path: Path) -> Iterator[dict[str, str]]:
+def environ(tmp_path: Path, need: Callable[..., None]) -> Iterator[dict[str, str]]:
     """An environment in which the demo keeps to a folder of its own; its backend ends with it."""
+    need([*(ROOT / ".venv").glob(".installed-*")], "a .venv of the scripts: scripts/install")
     variables = os.environ | {"HOME": str(tmp_path), "DEMO": str(tmp_path), "OMP_NUM_THREADS": "1"}
     yield variables
     stop = [ROOT / ".venv" / "bin" / "arkor", "backend", "stop", "--home", tmp_path / "store"]

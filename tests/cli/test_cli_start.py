@@ -382,14 +382,17 @@ def test_a_store_that_cannot_be_made(arkor: Arkor, project: Path, tmp_path: Path
     assert_one_sentence(done, 4, str(tmp_path / "file"))
 
 
+MOUNTING = "a user who may mount a filesystem: be root, in a container with --cap-add SYS_ADMIN"
+
+
 @pytest.fixture
-def full(tmp_path: Path) -> Iterator[Path]:
+def full(tmp_path: Path, need: Callable[..., None]) -> Iterator[Path]:
     """A folder on a filesystem of its own with hardly any room."""
     folder = tmp_path / "small"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("this user may not mount a filesystem; root in a container with SYS_ADMIN may")
+    mounted = not os.geteuid() and not subprocess.run(mount, capture_output=True).returncode
+    need(mounted, MOUNTING)
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
@@ -402,7 +405,7 @@ def test_a_full_disk(arkor: Arkor, project: Path, full: Path) -> None:
 
 
 @pytest.fixture
-def readonly(tmp_path: Path) -> Iterator[Path]:
+def readonly(tmp_path: Path, need: Callable[..., None]) -> Iterator[Path]:
     """A folder that may not be written to, not even by root."""
     folder = tmp_path / "readonly"
     folder.mkdir()
@@ -412,8 +415,7 @@ def readonly(tmp_path: Path) -> Iterator[Path]:
         folder.chmod(0o700)
         return
     mount = ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("root may write anywhere, and may not mount a read-only filesystem here")
+    need(not subprocess.run(mount, capture_output=True).returncode, MOUNTING)
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 

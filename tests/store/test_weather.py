@@ -20,6 +20,8 @@ from arkor.store.writer import Writer
 ROOT = Path(__file__).parents[2]
 NAMESPACE = ["unshare", "--mount", "--map-root-user"]
 
+InNamespace = Callable[..., subprocess.CompletedProcess[str]]
+
 APPEND = """
 import sys; from pathlib import Path
 from arkor.store.writer import Writer; from arkor.store.lease import current_owner
@@ -158,20 +160,27 @@ def test_kill_9_leaves_a_whole_chain(
         assert tx.take_lease(run, current_owner(), adopt="dead") == 7
 
 
-def in_namespace(script: str, program: str, *args: object) -> subprocess.CompletedProcess[str]:
-    """Run a shell script, then a Python program, with mounts of their own."""
-    if shutil.which("unshare") is None or subprocess.run([*NAMESPACE, "true"]).returncode:
-        pytest.skip("needs unshare(1) and user namespaces, or root")
-    command = f'{script} && exec "$0" -c "$1" "${{@:2}}"'
-    return subprocess.run(
-        [*NAMESPACE, "bash", "-c", command, sys.executable, program, *map(str, args)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+@pytest.fixture
+def in_namespace(need: Callable[..., None]) -> InNamespace:
+    """Runs a shell script, then a Python program with arguments, with mounts of their own."""
+    there = shutil.which("unshare") and not subprocess.run([*NAMESPACE, "true"]).returncode
+    need(there, "unshare(1) and a user with namespaces: apt-get install util-linux, or be root")
+
+    def run(script: str, program: str, *args: object) -> subprocess.CompletedProcess[str]:
+        command = f'{script} && exec "$0" -c "$1" "${{@:2}}"'
+        return subprocess.run(
+            [*NAMESPACE, "bash", "-c", command, sys.executable, program, *map(str, args)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+        )
+
+    return run
 
 
-def test_a_full_disk_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
+def test_a_full_disk_is_named_and_nothing_is_lost(
+    tmp_path: Path, in_namespace: InNamespace
+) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     done = in_namespace(f"mount -t tmpfs -o size=1m disk {disk}", FULL, disk)
@@ -180,7 +189,9 @@ def test_a_full_disk_is_named_and_nothing_is_lost(tmp_path: Path) -> None:
     assert str(disk / "store" / "arkor.db") in done.stdout
 
 
-def test_a_read_only_disk_is_named(writer: Writer, make_run: Callable[..., str]) -> None:
+def test_a_read_only_disk_is_named(
+    writer: Writer, make_run: Callable[..., str], in_namespace: InNamespace
+) -> None:
     run = make_run()
     writer.close()
     home = writer.path.parent
@@ -194,7 +205,7 @@ def test_a_read_only_disk_is_named(writer: Writer, make_run: Callable[..., str])
 
 
 def test_a_follower_on_a_read_only_disk_sees_what_is_written_elsewhere(
-    writer: Writer, make_run: Callable[..., str], tmp_path: Path
+    writer: Writer, make_run: Callable[..., str], tmp_path: Path, in_namespace: InNamespace
 ) -> None:
     run = make_run()
     writer.close()
@@ -235,10 +246,14 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     ("fault", "step"), [("fdatasync:error=EIO", 3), ("pwrite64:error=ENOSPC", 17)]
 )
 def test_any_write_may_fail_and_be_tried_again(
-    writer: Writer, make_run: Callable[..., str], tmp_path: Path, fault: str, step: int
+    writer: Writer,
+    make_run: Callable[..., str],
+    tmp_path: Path,
+    need: Callable[..., None],
+    fault: str,
+    step: int,
 ) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("needs strace(1): apt-get install strace")
+    need(shutil.which("strace"), "strace(1): apt-get install strace")
     run = make_run()
     writer.release(run, 1)
     writer.close()
