@@ -153,7 +153,7 @@ class Ingest:
             return
         if ended:
             await self._settle_or_fail("end")
-        elif intake.events or intake.repeated:
+        elif intake.data:
             # A clean close after data is no failure: the first delay, and no count.
             await self._pause(self._backoff.first)
         else:

@@ -35,7 +35,8 @@ class Intake:
 
     `known` is how many records the log had before the connection. `unnamed` are those events
     without an id that it holds behind the id that the stream is at: a backend that repeats
-    itself sends them again, in their place and with their bytes.
+    itself sends them again, in their place and with their bytes. `data` says whether any event of
+    this run came, new or repeated.
     """
 
     journal: Journal
@@ -51,6 +52,7 @@ class Intake:
     events: int = 0
     repeated: int = 0
     malformed: int = 0
+    data: bool = False
     _began: bool = False
     _seen: dict[str, list[str]] = field(default_factory=dict)
 
@@ -104,6 +106,7 @@ class Intake:
         conflict = self._conflict(entry, entry.sse_id) if entry.sse_id else self._unnamed(entry)
         if conflict is entry:
             self.repeated += 1
+            self.data = self.data or self._is_data(entry)
             return
         if entry.sse_id:
             self._gap(entry, entry.sse_id, taken)
@@ -167,8 +170,12 @@ class Intake:
             self.malformed += 1
             return
         self.events += 1
-        taken.progress = True
+        self.data = taken.progress = True
         taken.terminal = isinstance(event, TrainingCompleted | TrainingFailed)
+
+    def _is_data(self, entry: Entry) -> bool:
+        event = decode(entry.type, entry.data, self.job_id)
+        return entry.source == "stream" and not isinstance(event, Malformed)
 
     def _redacted(self, text: str) -> str:
         return redact(text, self.secrets, self.salt)

@@ -51,6 +51,8 @@ class Session:
     identity: Identity | None = None
     _backend: LocalBackend | None = None
     _http: httpx.AsyncClient | None = None
+    _users: int = 0
+    _closing: bool = False
     _secrets: set[str] = field(default_factory=set, repr=False)
 
     @property
@@ -72,21 +74,15 @@ class Session:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[CloudApiClient]:
         """A client of the backend. An embedded one that is not running is started."""
-        if self.identity is None:
-            if self._backend is None:
-                self._backend = await asyncio.to_thread(ensure_backend, self.home)
-            url, token = self._backend.url, _Bearer(self._backend.token)
-            self._secrets.add(token.token)
-            yield CloudApiClient(url, token, http=self._client(), secrets=self._known)
-        else:
-            self._secrets.update(_secrets_of(self.identity))
-            yield CloudApiClient(
-                self.address,
-                self.identity,
-                http=self._client(),
-                refresh=self._refreshed,
-                secrets=self._known,
-            )
+        if self.identity is None and self._backend is None:
+            self._backend = await asyncio.to_thread(ensure_backend, self.home)
+        self._users += 1
+        try:
+            yield self._api()
+        finally:
+            self._users -= 1
+            if self._closing:
+                await self.close()
 
     def lost(self) -> None:
         """Look for the embedded backend anew at the next request: this one failed."""
@@ -116,10 +112,28 @@ class Session:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; the next request opens new ones."""
-        if self._http is not None:
+        """Close the connections once nobody uses one; the next request opens new ones."""
+        self._closing = self._users > 0
+        if self._http is not None and not self._closing:
             http, self._http = self._http, None
             await http.aclose()
+
+    def _api(self) -> CloudApiClient:
+        if self._backend is not None:
+            token = _Bearer(self._backend.token)
+            self._secrets.add(token.token)
+            return CloudApiClient(
+                self._backend.url, token, http=self._client(), secrets=self._known
+            )
+        assert self.identity is not None
+        self._secrets.update(_secrets_of(self.identity))
+        return CloudApiClient(
+            self.address,
+            self.identity,
+            http=self._client(),
+            refresh=self._refreshed,
+            secrets=self._known,
+        )
 
     def _client(self) -> httpx.AsyncClient:
         if self.options.http is not None:

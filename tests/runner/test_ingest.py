@@ -31,6 +31,7 @@ from arkor.errors import AbortError, ArkorError, CloudApiError, StreamExhaustedE
 from arkor.runner.abort import AbortController
 from arkor.runner.engine import on_engine
 from arkor.runner.options import TrainerOptions
+from arkor.runner.session import open_session
 from arkor.runner.sync import run_blocking
 from arkor.runner.trainer import Trainer, create_trainer
 from arkor.store.credentials import AnonymousCredentials
@@ -491,6 +492,23 @@ def outcome(run: Trainer) -> str:
         return run.wait_sync().status
     except ArkorError as error:
         return type(error).__name__
+
+
+def test_connections_are_closed_when_nobody_uses_them(backend: ScriptedBackend) -> None:
+    """Whoever cancels beside a wait that begins must not pull the rug from under it."""
+
+    async def use() -> list[bool]:
+        async with await open_session(trainer(backend)._plan.options) as session:
+            async with session.connect() as api, session.connect():
+                await session.close()
+                await api.me()
+                http = session._client()
+                before = http.is_closed
+            async with session.connect() as api:
+                await api.me()
+            return [before, http.is_closed]
+
+    assert run_blocking(lambda: on_engine(use())) == [False, True]
 
 
 def cancel_at_first(run: Callable[[], Trainer]) -> Callable[[Any], Any]:
