@@ -13,14 +13,16 @@ _WORDLESS: Final = re.compile(r"cloud-api \d{3}")
 
 def explained(error: CloudApiError, where: str) -> str:
     """One sentence: what `where` refused and why, as far as it said so, and what to do next."""
+    if isinstance(error, AnonymousTokenRejectedError):
+        return f"{error.message}; try again later, or set ARKOR_TOKEN to a token of yours"
+    if isinstance(error.__cause__, CloudApiError):
+        return error.message  # explained where it was met, with what to do next
     said = "" if _WORDLESS.fullmatch(error.message) else f": {error.message}"
     meaning, advice = _meaning(error, where)
     return f"{meaning} ({error.status}){said}{advice and f'; {advice}'}"
 
 
 def _meaning(error: CloudApiError, where: str) -> tuple[str, str]:
-    if isinstance(error, AnonymousTokenRejectedError):
-        return f"{where} gives out no anonymous identity", "set ARKOR_TOKEN to a token of yours"
     match error.status:
         case 401:
             return (

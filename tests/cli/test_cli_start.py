@@ -374,6 +374,14 @@ def test_a_refusal_is_explained(
     assert_one_sentence(done, 4, *(each.format(url=server.url) for each in words))
 
 
+def test_a_backend_that_issues_no_identity(arkor: Arkor, project: Path) -> None:
+    with ScriptedServer() as server:
+        server.on("POST", "/v1/auth/anonymous", answer_json({"error": "signups_closed"}, 403))
+        done = arkor("start", "--backend", server.url)
+    assert_one_sentence(done, 4, "no anonymous identity (403): signups_closed", "ARKOR_TOKEN")
+    assert done.stderr.count("403") == 1
+
+
 def test_a_store_that_cannot_be_made(arkor: Arkor, project: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with ScriptedBackend() as backend:
