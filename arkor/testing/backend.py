@@ -3,24 +3,20 @@
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import unquote
 
 from arkor.core.wire import TERMINAL_STATUSES, frame
-from arkor.testing.script import Answer, Call, Received, Respond, Step, answer_json, event_stream
+from arkor.testing.script import Answer, Received, Respond, answer_json, event_stream
 from arkor.testing.server import ScriptedServer
+from arkor.testing.story import Happening, Story
 
 __all__ = ["ScriptedBackend"]
 
-_TIME: Final = "2026-01-01T00:00:00Z"
-_STATUS: Final = {
-    "training.started": "running",
-    "training.completed": "completed",
-    "training.failed": "failed",
-}
 _MISSING: Final = answer_json({"error": "not_found"}, 404)
 
 
@@ -28,9 +24,9 @@ class ScriptedBackend(ScriptedServer):
     """Accepts jobs and streams `events` for each.
 
     An event is a mapping, the JSON payload with its `type`; `jobId` and `timestamp` are filled
-    in, and its id is its place among the events, from "1". Between them may stand steps: bytes
-    are sent as they are on every connection, the other steps happen once. After the last event
-    an `end` frame closes the stream, unless `end` is false.
+    in, and its id is its place among the events, from "1". A `Verbatim` is sent as it is.
+    Between them may stand steps: bytes are sent as they are on every connection, the other steps
+    happen once. After the last event an `end` frame closes the stream, unless `end` is false.
 
     ::
 
@@ -38,7 +34,7 @@ class ScriptedBackend(ScriptedServer):
 
     The options take away what a backend may lack: `last_event_id=False` ignores that header,
     `idempotency=False` makes a job per request, `ids=False` sends no event ids. With `token`,
-    any other is refused with 401.
+    any other is refused with 401. `retry` asks clients to reconnect after so many milliseconds.
 
     What it did is in `jobs` (by id, as JSON), `datasets` (by digest), `cancelled` (set once a
     cancel request came) and `requests`.
@@ -46,7 +42,7 @@ class ScriptedBackend(ScriptedServer):
 
     def __init__(
         self,
-        events: Sequence[Mapping[str, Any] | Step] = (),
+        events: Sequence[Happening] = (),
         *,
         end: bool = True,
         ids: bool = True,
@@ -54,21 +50,20 @@ class ScriptedBackend(ScriptedServer):
         idempotency: bool = True,
         token: str | None = None,
         chat: str = "Hello.",
+        retry: int | None = None,
     ) -> None:
         super().__init__()
-        self.events = list(events)
         self.jobs: dict[str, dict[str, Any]] = {}
         self.projects: dict[str, dict[str, str]] = {}
         self.datasets: dict[str, bytes] = {}
         self.cancelled = threading.Event()
-        self._end = end
-        self._ids = ids
         self._obeys_last_event_id = last_event_id
         self._obeys_keys = idempotency
         self._token = token
         self._chat = chat
         self._keys: dict[str, str] = {}
-        self._happened: set[int] = set()
+        self._retry = retry
+        self._story = Story(list(events), ids, end)
         for method, path, respond in (
             ("POST", "/v1/auth/anonymous", self.issue_token),
             ("GET", "/v1/me", self.me),
@@ -84,6 +79,15 @@ class ScriptedBackend(ScriptedServer):
             ("PUT", "/v1/datasets/{sha256}", self.put_dataset),
         ):
             self.on(method, path, respond)
+
+    @property
+    def events(self) -> list[Happening]:
+        """What a run brings; with other events, what happens once may happen again."""
+        return self._story.happenings
+
+    @events.setter
+    def events(self, events: Sequence[Happening]) -> None:
+        self._story = replace(self._story, happenings=list(events), _happened=set())
 
     def issue_token(self, request: Received) -> Answer:
         """Answer `POST /v1/auth/anonymous`."""
@@ -125,7 +129,7 @@ class ScriptedBackend(ScriptedServer):
         if self._obeys_keys and key in self._keys:
             return answer_json({"job": self.jobs[self._keys[key]]}, 200)
         job = {
-            "id": f"job-{len(self.jobs) + 1}",
+            "id": self._new_id(),
             "orgId": "org-1",
             "projectId": "project-1",
             "status": "queued",
@@ -158,8 +162,10 @@ class ScriptedBackend(ScriptedServer):
         job = self.jobs.get(_segment(request, 3))
         if job is None:
             return _MISSING
-        last = request.headers.get("last-event-id", "") if self._obeys_last_event_id else ""
-        return event_stream(*self._steps(job, int(last) if last.isdecimal() else 0))
+        last = request.headers.get("last-event-id") if self._obeys_last_event_id else None
+        first = [] if self._retry is None else [b"retry: %d\n\n" % self._retry]
+        steps = chain(first, self._story.steps(job, last))
+        return Answer(200, {"content-type": "text/event-stream"}, steps)
 
     def answer_chat(self, request: Received) -> Answer:
         """Answer `POST /v1/inference/chat` with the text that was given."""
@@ -187,45 +193,15 @@ class ScriptedBackend(ScriptedServer):
         self.datasets[digest] = request.body
         return answer_json({"sha256": digest}, 200 if known else 201)
 
+    def _new_id(self) -> str:
+        return f"job-{len(self.jobs) + 1}"
+
     def _next(self, request: Received) -> Respond:
         open_to_all = request.path == "/v1/auth/anonymous"
         given = request.headers.get("authorization")
         if self._token is None or open_to_all or given == f"Bearer {self._token}":
             return super()._next(request)
         return answer_json({"error": "unauthorized"}, 401)
-
-    def _steps(self, job: dict[str, Any], after: int) -> Iterator[Step]:
-        """What a connection brings that begins after event number `after`."""
-        number = 0
-        for place, item in enumerate(self.events):
-            if isinstance(item, Mapping):
-                number += 1
-                if number > after:
-                    yield Call(partial(self._happens, job, item))
-                    yield self._frame(job, number, item)
-            elif isinstance(item, bytes):
-                if number >= after:
-                    yield item
-            elif place not in self._happened:
-                yield Call(partial(self._happened.add, place))
-                yield item
-        if self._end:
-            yield frame("end", "{}")
-
-    def _frame(self, job: Mapping[str, Any], number: int, event: Mapping[str, Any]) -> bytes:
-        payload = {"jobId": job["id"], "timestamp": _TIME, **event}
-        own_id = str(number) if self._ids else None
-        return frame(str(payload["type"]), json.dumps(payload), own_id)
-
-    def _happens(self, job: dict[str, Any], event: Mapping[str, Any]) -> None:
-        """From now on the job is as `event` says, unless it has ended."""
-        if job["status"] in TERMINAL_STATUSES:
-            return
-        if status := _STATUS.get(event["type"]):
-            job["status"] = status
-            job["startedAt" if status == "running" else "completedAt"] = _TIME
-        if "error" in event:
-            job["error"] = event["error"]
 
 
 def _segment(request: Received, place: int) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "Respond",
     "Step",
     "Until",
+    "Verbatim",
     "Wait",
     "answer_json",
     "event_stream",
@@ -53,6 +54,15 @@ class Call:
     """Call `function` on the server's thread: the place to kill a process or set an event."""
 
     function: Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """One event exactly as it is to be sent: its name, its text, its own id."""
+
+    type: str
+    data: str
+    id: str | None = None
 
 
 Step = bytes | Wait | Until | Forever | Cut | Call
