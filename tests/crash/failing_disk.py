@@ -2,17 +2,19 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from checker import Verdict
 from scene import scene, story
 
 FAULTS = ("pwrite64:error=ENOSPC", "pwrite64:error=EIO", "fdatasync:error=EIO", "fsync:error=EIO")
 EVENTS = 12
-INJECTED = re.compile(r"\(\d+<([^>]*)>.*\(INJECTED\)")
+INJECTED = re.compile(r"^(\d+) +\w+\(\d+<([^>]*)>.*\(INJECTED\)", re.M)
+CLOSING = "/arkor.db, as it closes"
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,7 @@ class Failure:
         not written; SQLite's sync of a folder fails, which it passes over for filesystems that
         have none; the journal is not copied from its write-ahead log as the last one closes it.
         """
-        spared = (".lock", "/store", *["/arkor.db"] * self.fault.startswith("pwrite64"))
-        return all(place.endswith(spared) for place in self.places)
+        return all(place.endswith((".lock", "/store", CLOSING)) for place in self.places)
 
     @property
     def wrong(self) -> dict[str, object]:
@@ -64,10 +65,15 @@ def fail_nth(folder: Path, fault: str, nth: int) -> Failure:
         assert error is None or str(here.database) in last["said"]
         return Failure(
             fault=f"{fault}:when={nth}",
-            places=tuple(INJECTED.findall(trace.read_text())),
+            places=tuple(_place(*each, last) for each in INJECTED.findall(trace.read_text())),
             error=error,
             verdict=here.finish(key="nightly"),
         )
+
+
+def _place(thread: str, path: str, line: Mapping[str, Any]) -> str:
+    """The file; and whether it was the main thread's doing, which never writes but as it closes."""
+    return f"{path}, as it closes" if int(thread) == line.get("pid") else path
 
 
 def fail_each(folder: Path, fault: str, *, step: int = 1, start: int = 1) -> Iterator[Failure]:
