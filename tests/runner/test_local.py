@@ -126,7 +126,8 @@ def ask(backend: LocalBackend, token: str) -> httpx.Response:
 
 
 def test_one_that_does_not_come_up_says_why(home: Path) -> None:
-    (home / "backend").mkdir(parents=True)
+    home.mkdir(mode=0o700)
+    (home / "backend").mkdir()
     (home / "backend" / "backend.db").mkdir()
     with pytest.raises(BackendUnreachableError, match=r"backend\.log says: .+"):
         ensure_backend(home)
