@@ -136,6 +136,11 @@ class RunState:
         return self.job.id if self.job else None
 
     @property
+    def address(self) -> str | None:
+        """The backend the run is at, as it was asked for: a URL, or `local`."""
+        return self.wish.base_url if self.wish else None
+
+    @property
     def terminal(self) -> bool:
         """Whether the run has ended, whatever its callbacks still owe."""
         return self.terminal_seq is not None

@@ -14,6 +14,7 @@ from arkor.core.notes import CallbackFailed, Resumed, SubmitRequested, entry_of,
 from arkor.core.redact import without_token
 from arkor.core.spec import TrainingSpec, fingerprint
 from arkor.core.wire import TERMINAL_STATUSES
+from arkor.errors import ConfigError
 from arkor.runner.ownership import OwnedRun, index_of
 from arkor.runner.session import Session
 from arkor.store.journal import Journal, open_journal
@@ -88,13 +89,22 @@ def _find(
     """The run of the wish's key, else the oldest orphan of the same name and options."""
     project = {"project_root": str(session.root), **asdict(session.scope)}
     if wish.run_key is not None:
-        return next(iter(tx.find_runs(**project, run_key=wish.run_key)), None)
+        keyed = next(iter(tx.find_runs(**project, run_key=wish.run_key)), None)
+        if keyed is not None and (at := _address_of(journal, keyed)) != session.address:
+            raise ConfigError(
+                f"the run of key {wish.run_key!r} is at {at}, not at {session.address}; "
+                "take another key for another backend",
+                field="run_key",
+            )
+        return keyed
     if wish.resume == "never":
         return None
     owner = current_owner()
     for row in tx.find_runs(**project, name=wish.spec.name, fingerprint=digest, settled=False):
         lease = tx.lease(row.run_id)
         if lease is not None and not lease.gone(owner, tx.at):
+            continue
+        if _address_of(journal, row) != session.address:
             continue
         if row.status not in TERMINAL_STATUSES:
             return row
@@ -108,6 +118,11 @@ def _find(
             row.run_id,
         )
     return None
+
+
+def _address_of(journal: Journal, row: RunRow) -> str | None:
+    """The backend that a run was recorded at."""
+    return fold_all(journal.records(row.run_id, limit=1)).address
 
 
 def _is_over(journal: Journal, run_id: str, consumers: tuple[str, ...]) -> bool:

@@ -71,6 +71,7 @@ class Ending:
         try:
             async with session.connect() as api:
                 job = await api.get_job(session.scope, self.run.job_id)
+                session.keep_token_of(job.config)
         except CloudApiError as error:
             if classify(error.status) == "final":
                 raise

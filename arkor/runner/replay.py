@@ -12,6 +12,8 @@ from arkor.errors import NonDeterminismError
 from arkor.runner.callbacks import BoundCallbacks, CallbackSet, bind
 from arkor.runner.contexts import context_for
 from arkor.runner.effects import Call, Divergence
+from arkor.runner.options import TrainerOptions
+from arkor.runner.session import home_of
 from arkor.store.journal import Journal, open_journal
 
 __all__ = ["ReplayReport", "ReplayedCall", "replay"]
@@ -56,7 +58,7 @@ async def replay(
     `NonDeterminismError`; else the report has them all. Raises `JournalError` if there is no
     such run.
     """
-    journal = open_journal(home)
+    journal = open_journal(home_of(TrainerOptions(home=home)))
     run_id = journal.resolve(job_id)
     driver = _Replay(journal, run_id, bind(callbacks), strict)
     await driver.run()

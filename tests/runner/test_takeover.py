@@ -317,3 +317,13 @@ def test_a_follower_reads_a_run_to_its_end_beside_its_owner() -> None:
         types, status = asyncio.run(main(run))
     assert status == "completed"
     assert types == [each.type for each in open_journal().records(run.run_id or "")]
+
+
+def test_a_run_of_another_backend_is_not_adopted(project: Path) -> None:
+    with ScriptedBackend([STARTED]) as first, ScriptedBackend([STARTED, COMPLETED]) as second:
+        leave_behind(first, project, "a run")
+        started = trainer(second).start_sync()
+        assert (started.resumed, len(second.jobs)) == (False, 1)
+        trainer(first, run_key="key").start_sync()
+        with pytest.raises(ConfigError, match="another key"):
+            trainer(second, run_key="key").start_sync()
