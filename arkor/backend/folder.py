@@ -44,6 +44,11 @@ class Folder:
         return self.path / "lock"
 
     @property
+    def stopped(self) -> Path:
+        """What says that the server ended because somebody wanted it to."""
+        return self.path / "stopped"
+
+    @property
     def log(self) -> Path:
         """The server's log."""
         return self.path / "backend.log"

@@ -120,6 +120,8 @@ def stop(home: Path, *, timeout: float = 120.0) -> bool:
     pid = _holder(folder)
     if pid is None:
         return False
+    # Those who use it must not start it again; the next one who starts it takes this away.
+    folder.stopped.touch(mode=0o600)
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout

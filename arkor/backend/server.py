@@ -75,7 +75,9 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        self._info.write(self._backend.service.folder)
+        folder = self._backend.service.folder
+        folder.stopped.unlink(missing_ok=True)
+        self._info.write(folder)
         log.info("listening at %s (pid %d)", self._info.url, self._info.pid)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

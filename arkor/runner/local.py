@@ -27,6 +27,9 @@ __all__ = ["LOCAL", "LocalBackend", "ensure_backend", "find_backend"]
 LOCAL: Final = "local"
 """The backend address, and the organisation, that mean the embedded backend."""
 
+STOPPED: Final = "stopped"
+"""The file that says that the backend ended because somebody wanted it to."""
+
 START_TIMEOUT: Final = 60.0
 """Seconds that a backend may take from its start to its first answer."""
 
@@ -55,20 +58,27 @@ def find_backend(home: Path) -> LocalBackend | None:
     return backend if _answers(backend) else None
 
 
-def ensure_backend(home: Path) -> LocalBackend:
+def ensure_backend(home: Path, *, again: bool = False) -> LocalBackend:
     """The running embedded backend of `home`, started if there is none.
 
-    Of several processes that ask at once, one starts it and the others find it. It outlives
+    One that somebody stopped is not started `again` by those who were using it: they wait for
+    the next one who asks for the first time. Of several processes that ask at once, one starts it and the others find it. It outlives
     them all. Raises `BackendUnreachableError` if its folder cannot be used, or with the end of
     its log if it does not come up.
     """
     if backend := find_backend(home):
         return backend
-    ensure_home(home)
     folder = backend_path(home)
+    if again and (folder / STOPPED).exists():
+        raise BackendUnreachableError(
+            "the embedded backend was stopped; its runs go on when it is started again "
+            "(`arkor backend start`)"
+        )
+    ensure_home(home)
     with _usable(folder):
         folder.mkdir(mode=0o700, exist_ok=True)
         with file_lock(folder / "start.lock", timeout=START_TIMEOUT):
+            (folder / STOPPED).unlink(missing_ok=True)
             return find_backend(home) or _start(home, folder)
 
 

@@ -50,6 +50,7 @@ class Session:
     options: TrainerOptions
     identity: Identity | None = None
     _backend: LocalBackend | None = None
+    _reached: bool = False
     _http: httpx.AsyncClient | None = None
     _users: int = 0
     _closing: bool = False
@@ -75,7 +76,8 @@ class Session:
     async def connect(self) -> AsyncIterator[CloudApiClient]:
         """A client of the backend. An embedded one that is not running is started."""
         if self.identity is None and self._backend is None:
-            self._backend = await asyncio.to_thread(ensure_backend, self.home)
+            self._backend = await asyncio.to_thread(ensure_backend, self.home, again=self._reached)
+            self._reached = True
         self._users += 1
         try:
             yield self._api()

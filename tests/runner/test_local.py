@@ -16,8 +16,6 @@ from arkor.runner.local import LocalBackend, ensure_backend, find_backend
 from arkor.store.filelock import file_lock
 from arkor.testing import Answer, ScriptedServer, answer_json
 
-pytest.importorskip("arkor.backend.server")
-
 
 @pytest.fixture
 def ended(home: Path) -> Iterator[None]:
@@ -131,3 +129,19 @@ def test_one_that_does_not_come_up_says_why(home: Path) -> None:
     (home / "backend" / "backend.db").mkdir()
     with pytest.raises(BackendUnreachableError, match=r"backend\.log says: .+"):
         ensure_backend(home)
+
+
+def test_a_backend_that_was_stopped_is_started_by_who_asks_first_and_not_by_its_users(
+    home: Path,
+) -> None:
+    from arkor.backend.lifecycle import stop
+
+    try:
+        ensure_backend(home)
+        assert stop(home)
+        with pytest.raises(BackendUnreachableError, match="was stopped"):
+            ensure_backend(home, again=True)
+        first = ensure_backend(home)
+        assert ensure_backend(home, again=True).pid == first.pid
+    finally:
+        stop(home)
