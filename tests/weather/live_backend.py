@@ -23,6 +23,7 @@ class LiveBackend(ScriptedBackend):
         self.forgetful = False
         self._changed = threading.Event()
         self._drops = 0
+        self._echoes: list[bytes] = []
 
     def emit(self, job_id: str, type: str, id: str | None, **payload: Any) -> None:
         """One more event of the job, whose status follows it."""
@@ -39,9 +40,8 @@ class LiveBackend(ScriptedBackend):
         self._wake()
 
     def again(self, job_id: str) -> None:
-        """Send the last event that has an id once more, with that id."""
-        named = [each for each in self.emitted[job_id] if each[0]]
-        self.emitted[job_id].append(named[-1])
+        """Send the last event that has an id once more, to whoever is connected."""
+        self._echoes.append(next(text for own, text in self.emitted[job_id][::-1] if own))
         self._wake()
 
     def stream(self, request: Received) -> Answer:
@@ -58,7 +58,7 @@ class LiveBackend(ScriptedBackend):
         return ids.index(last) + 1 if last in ids and last is not None else 0
 
     def _live(self, job_id: str, place: int) -> Iterator[Step]:
-        drops = self._drops
+        drops, echoes = self._drops, len(self._echoes)
         while True:
             changed = self._changed
             if drops != self._drops:
@@ -67,6 +67,9 @@ class LiveBackend(ScriptedBackend):
             if place < len(events):
                 yield b"".join(text for _, text in events[place:])
                 place = len(events)
+            elif echoes < len(self._echoes):
+                yield b"".join(self._echoes[echoes:])
+                echoes = len(self._echoes)
             elif self.jobs[job_id]["status"] in TERMINAL_STATUSES - {"cancelled"}:
                 return
             else:
