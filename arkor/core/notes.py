@@ -194,7 +194,8 @@ class StepCompleted:
 
     `arguments` is a digest of what it was given. A step belongs to one call (`consumer`,
     `record`, `callback`); `place` is its number among the steps that the call asked for, from 1,
-    since of several at once the first to be asked for need not be the first to be done.
+    since of several at once the first to be asked for need not be the first to be done. `error`
+    stands for a result that was not reached, where the callback went on all the same.
     """
 
     TYPE: ClassVar = "arkor.step.completed"
@@ -207,6 +208,7 @@ class StepCompleted:
     arguments: str
     result: Any = None
     place: int = 0
+    error: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +270,7 @@ _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
     str | None: (str, NoneType),
     int | None: (int, NoneType),
     Mapping[str, Any]: (dict,),
+    Mapping[str, Any] | None: (dict, NoneType),
 }
 """What JSON makes of a field's type, exactly: `True` is no number."""
 

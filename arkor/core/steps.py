@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,12 +19,16 @@ CallId = tuple[int, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One side effect, as asked for or as recorded; two are the same if all but `result` is."""
+    """One side effect, as asked for or as recorded; what it came to does not tell two apart.
+
+    `error` is what it raised instead of its `result`: `type`, `message`, perhaps `status`.
+    """
 
     kind: StepKind
     key: str
     arguments: str
     result: Any = field(default=None, compare=False)
+    error: Mapping[str, Any] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key!r} (arguments {self.arguments[:12]})"
@@ -42,7 +46,8 @@ def steps_in(records: Iterable[Record]) -> dict[CallId, list[Step]]:
     for record in records:
         note = read_note(record) if record.type == StepCompleted.TYPE else None
         if isinstance(note, StepCompleted):
-            step = Step(note.kind, note.key, note.arguments, note.result)  # type: ignore[arg-type]
+            kind: Any = note.kind
+            step = Step(kind, note.key, note.arguments, note.result, note.error)
             call = (note.record, note.consumer, note.callback)
             found.setdefault(call, []).append((note.place, step))
     return {

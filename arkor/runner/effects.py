@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import json
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from arkor.core.notes import StepCompleted
 from arkor.core.steps import CallId, Step, StepKind, digest_arguments
 from arkor.errors import ConfigError, NonDeterminismError
+from arkor.runner.failures import error_of, exception_of
 
 __all__ = ["Call", "Divergence", "Recorder"]
 
@@ -64,7 +65,9 @@ class Call:
         self._counts: dict[StepKind, int] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._streams: list[AsyncGenerator[str, None]] = []
-        self._partial: list[tuple[Step, list[str]]] = []
+        self._partial: list[tuple[Step, int, list[str]]] = []
+        self._failed: list[tuple[Step, int, Mapping[str, Any]]] = []
+        self._retried: set[Step] = set()
 
     @cached_property
     def random(self) -> random.Random:
@@ -91,14 +94,22 @@ class Call:
 
     async def take(self, step: Step, run: Callable[[], Awaitable[Any]]) -> Any:
         """The recorded result of `step`, else that of `run`, which is recorded."""
-        found = self._recall(step)
-        return found.result if found else await self._record(step, await run())
+        place, found = self._recall(step)
+        if found is not None:
+            return found.result
+        try:
+            result = await run()
+        except Exception as error:
+            self._fail(step, place, error)
+            raise
+        return await self._record(step, place, result)
 
     async def stream(
         self, step: Step, run: Callable[[], AsyncGenerator[str, None]]
     ) -> AsyncGenerator[str, None]:
         """The same for a result that comes in pieces; as many are recorded as were looked at."""
-        if found := self._recall(step):
+        place, found = self._recall(step)
+        if found is not None:
             for piece in found.result:
                 yield piece
             return
@@ -111,9 +122,12 @@ class Call:
         except GeneratorExit:
             await source.aclose()
             # Whether this much was enough is known only when the callback has returned.
-            self._partial.append((step, pieces))
+            self._partial.append((step, place, pieces))
             raise
-        await self._record(step, pieces)
+        except Exception as error:
+            self._fail(step, place, error)
+            raise
+        await self._record(step, place, pieces)
 
     def numbered(self, kind: StepKind, *arguments: Any) -> Step:
         """Name a step that the user gave no key: by its number among its kind."""
@@ -126,13 +140,15 @@ class Call:
         return stream
 
     async def finish(self) -> None:
-        """The callback returned: record the answers that it left early, as far as it looked.
+        """The callback returned: record what it left early, and what failed without ending it.
 
         In a strict replay, raise if it left out a step.
         """
         await self._close_streams()
-        for step, pieces in self._partial:
-            await self._record(step, pieces)
+        for step, place, pieces in self._partial:
+            await self._record(step, place, pieces)
+        for step, place, error in self._failed:
+            await self._record(step, place, None, error)
         if self._strict and not self.divergences and len(self.taken) < len(self.recorded):
             raise self._diverge(self.recorded[len(self.taken)], None)
 
@@ -144,17 +160,31 @@ class Call:
         for stream in self._streams:
             await stream.aclose()
 
-    def _recall(self, step: Step) -> Step | None:
-        # An effect that is asked for again, with its own key, is the one that it was.
-        again = step.kind == "once" and step in self.taken
-        if not again:
-            self.taken.append(step)
-        if self._strict and not again:
-            place = len(self.taken) - 1
-            expected = self.recorded[place] if place < len(self.recorded) else None
-            if expected != step:
-                raise self._diverge(expected, step)
-            return expected
+    def _recall(self, step: Step) -> tuple[int, Step | None]:
+        """The step's place, and what the log holds of it; what failed then fails again."""
+        place = self._place(step)
+        found = self._expected(step, place) if self._strict else self._held(step)
+        if found is not None and found.error is not None:
+            self._retried.add(step)
+            raise exception_of(found.error)
+        return place, found
+
+    def _place(self, step: Step) -> int:
+        """Its number among the steps; one that is asked for again by its own key keeps it."""
+        if step.kind == "once" and step in self.taken and step not in self._retried:
+            return len(self.taken) - self.taken[::-1].index(step)
+        self._retried.discard(step)
+        self.taken.append(step)
+        return len(self.taken)
+
+    def _expected(self, step: Step, place: int) -> Step:
+        expected = self.recorded[place - 1] if place <= len(self.recorded) else None
+        if expected != step:
+            raise self._diverge(expected, step)
+        assert expected is not None
+        return expected
+
+    def _held(self, step: Step) -> Step | None:
         found = next((each for each in self.recorded if _means(each, step)), None)
         if found is None and self._recorder is None:
             if step.kind == "cancel":
@@ -163,16 +193,22 @@ class Call:
             raise self._diverge(None, step)
         return found
 
-    async def _record(self, step: Step, result: Any) -> Any:
+    def _fail(self, step: Step, place: int, error: Exception) -> None:
+        # It is recorded if the callback goes on; if not, the whole call is made again.
+        self._failed.append((step, place, error_of(error)))
+        self._retried.add(step)
+
+    async def _record(
+        self, step: Step, place: int, result: Any, error: Mapping[str, Any] | None = None
+    ) -> Any:
         assert self._recorder is not None
         seq, consumer, callback = self.id
         _check(step, result)
-        place = self.taken.index(step) + 1
         note = StepCompleted(
-            consumer, seq, callback, step.kind, step.key, step.arguments, result, place
+            consumer, seq, callback, step.kind, step.key, step.arguments, result, place, error
         )
         kept = await self._recorder(note)
-        self.recorded.append(Step(step.kind, step.key, step.arguments, kept))
+        self.recorded.append(Step(step.kind, step.key, step.arguments, kept, error))
         return kept
 
     def _diverge(self, expected: Step | None, actual: Step | None) -> NonDeterminismError:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from arkor.errors import ConfigError, NonDeterminismError
+from arkor.errors import CloudApiError, ConfigError, NonDeterminismError
 from arkor.runner.callbacks import TrainerCallbacks
 from arkor.runner.early_stopping import EarlyStopping
 from arkor.runner.options import TrainerOptions
@@ -21,7 +21,7 @@ from arkor.runner.webhook import Webhook
 from arkor.store.credentials import AnonymousCredentials
 from arkor.store.journal import open_journal
 from arkor.testing.backend import ScriptedBackend
-from arkor.testing.script import Answer, Forever
+from arkor.testing.script import Answer, Forever, answer_json
 from arkor.testing.server import ScriptedServer
 
 STARTED = {"type": "training.started"}
@@ -356,3 +356,37 @@ def test_random_numbers_are_fit_for_use() -> None:
         trainer(backend, {"on_log": lambda ctx: drawn.append(ctx.random.random())}).wait_sync()
     assert len(set(drawn)) == 2
     assert random.random() not in drawn
+
+
+def test_a_step_that_failed_and_was_caught_fails_again_in_a_replay() -> None:
+    seen: list[str] = []
+    tries: list[int] = []
+
+    def flaky() -> str:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("the first time")
+        return "done"
+
+    async def on_checkpoint(ctx: Any) -> None:
+        try:
+            await ctx.infer(QUESTION)
+        except CloudApiError as error:
+            seen.append(f"infer: {error.status}")
+        for _ in range(3):
+            try:
+                seen.append(await ctx.once("flaky", flaky))
+            except ValueError as error:
+                seen.append(f"once: {error}")
+
+    callbacks = TrainerCallbacks(on_checkpoint=on_checkpoint)
+    with ScriptedBackend([STARTED, CHECKPOINT, COMPLETED]) as backend:
+        backend.on("POST", "/v1/inference/chat", answer_json({"error": "cold"}, 500))
+        run = trainer(backend, callbacks)
+        run.wait_sync()
+    live, tried = list(seen), len(tries)
+    assert live == ["infer: 500", "once: the first time", "done", "done"]
+    seen.clear()
+    report = again(run.run_id or "", callbacks, strict=True)
+    assert report.ok
+    assert (seen, len(tries)) == (live, tried)
