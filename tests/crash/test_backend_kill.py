@@ -14,6 +14,8 @@ from arkor.runner.options import TrainerOptions
 from arkor.runner.trainer import Trainer, create_trainer
 from arkor.store.journal import open_journal
 
+STEPS = 60
+KILL_AT = 11  # behind the first checkpoint, and long before the end
 DATA = files("arkor") / "backend" / "data" / "triage" / "train.jsonl"
 
 
@@ -32,7 +34,7 @@ def tuning(name: str, callbacks: Any = None) -> Trainer:
         model="arkor/tiny",
         dataset={"type": "file", "path": str(DATA)},
         lora={"r": 4, "alpha": 8, "max_length": 64},
-        max_steps=24,
+        max_steps=STEPS,
         batch_size=2,
         learning_rate=1e-2,
         logging_steps=1,
@@ -46,7 +48,7 @@ def losses(run: Trainer) -> dict[int, float]:
     payloads = [json.loads(each.data) for each in events(run)]
     assert [int(each.sse_id or 0) for each in events(run)] == list(range(1, len(payloads) + 1))
     logs = [each for each in payloads if each["type"] == "training.log"]
-    assert [each["step"] for each in logs] == list(range(1, 25))
+    assert [each["step"] for each in logs] == list(range(1, STEPS + 1))
     return {each["step"]: each["loss"] for each in logs}
 
 
@@ -61,10 +63,13 @@ def test_a_killed_backend_goes_on_from_its_last_checkpoint(home: Path) -> None:
     killed: list[int] = []
 
     def kill(ctx: Any) -> None:
+        if ctx.step < KILL_AT or killed:
+            return
         backend = find_backend(home)
-        if ctx.step == 13 and backend and not killed:
-            killed.append(backend.pid)
-            os.kill(backend.pid, signal.SIGKILL)
+        assert backend is not None
+        assert not open_journal().run("@last").terminal, "too late: the run has ended"
+        killed.append(backend.pid)
+        os.kill(backend.pid, signal.SIGKILL)
 
     try:
         undisturbed = tuning("undisturbed")
