@@ -1,5 +1,8 @@
 """A token that expires in the middle of a run: refreshed once, stored, never in the journal."""
 
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -132,3 +135,46 @@ def test_many_runs_whose_token_expired_at_once_refresh_it_once() -> None:
             thread.join()
         assert [row.status for row in open_journal().runs()] == ["completed"] * 4
         assert provider.rotations == 1
+
+
+KILLED = """
+import os, signal, sys, threading
+from arkor import TrainerOptions, create_trainer
+when, function = sys.argv[1:]
+def watch(frame, event, argument):
+    if event == when and frame.f_code.co_qualname == function:
+        os.kill(os.getpid(), signal.SIGKILL)
+threading.setprofile(watch)
+create_trainer(
+    name="a run", model="owner/model", dataset={"type": "huggingface", "name": "owner/data"},
+    options=TrainerOptions(reconnect_delay=0.02),
+).wait_sync()
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "function"),
+    [("call", "_refresh"), ("return", "_refresh"), ("return", "Session.refresh")],
+    ids=["before the refresh", "after it is stored", "before it is used"],
+)
+def test_a_kill_around_a_refresh_costs_neither_the_run_nor_the_sign_in(
+    when: str, function: str
+) -> None:
+    with Provider() as provider, Gated(provider, [STARTED, COMPLETED]) as backend:
+        sign_in(provider, backend)
+        backend.on("POST", "/v1/jobs", lambda request: expire(backend, request))
+        child = subprocess.run(
+            [sys.executable, "-c", KILLED, when, function], timeout=60, check=False
+        )
+        assert child.returncode == -signal.SIGKILL
+        run = trainer()
+        assert run.start_sync().resumed
+        assert run.wait_sync().succeeded
+        assert (len(backend.jobs), provider.rotations) == (1, 1)
+
+
+def expire(backend: Gated, request: Received) -> Answer:
+    """Accept the job, and the token no more."""
+    answer = backend.create_job(request)
+    backend.provider.access = "revoked-meanwhile-0000"
+    return answer
