@@ -5,59 +5,25 @@ import json
 import math
 import random
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted import COMPLETED, QUESTION, STARTED, log, options, trainer
 
 from arkor.errors import CloudApiError, ConfigError, NonDeterminismError
 from arkor.runner.callbacks import TrainerCallbacks
 from arkor.runner.early_stopping import EarlyStopping
-from arkor.runner.options import TrainerOptions
 from arkor.runner.replay import ReplayReport, replay
 from arkor.runner.takeover import resume_run
-from arkor.runner.trainer import Trainer, create_trainer
 from arkor.runner.webhook import Webhook
-from arkor.store.credentials import AnonymousCredentials
 from arkor.store.journal import open_journal
 from arkor.testing.backend import ScriptedBackend
 from arkor.testing.script import Answer, Forever, answer_json
 from arkor.testing.server import ScriptedServer
 
-STARTED = {"type": "training.started"}
+pytestmark = pytest.mark.usefixtures("project")
+
 CHECKPOINT = {"type": "checkpoint.saved", "step": 2}
-COMPLETED = {"type": "training.completed", "artifacts": []}
-QUESTION = [{"role": "user", "content": "hello?"}]
-
-
-def log(step: int, loss: float = 1.0) -> dict[str, Any]:
-    return {"type": "training.log", "step": step, "loss": loss}
-
-
-def options(backend: ScriptedBackend) -> TrainerOptions:
-    credentials = AnonymousCredentials(
-        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org"
-    )
-    return TrainerOptions(base_url=backend.url, credentials=credentials, reconnect_delay=0.02)
-
-
-def trainer(backend: ScriptedBackend, callbacks: Any, **given: Any) -> Trainer:
-    return create_trainer(
-        name="a run",
-        model="owner/model",
-        dataset={"type": "huggingface", "name": "owner/data"},
-        callbacks=callbacks,
-        options=options(backend),
-        **given,
-    )
-
-
-@pytest.fixture(autouse=True)
-def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
 
 
 def fails_first(times: int = 1) -> Callable[[], None]:
@@ -313,7 +279,8 @@ def test_early_stopping(stopping: EarlyStopping, losses: list[float], said: str)
 
 
 def test_early_stopping_lets_a_good_run_go_on() -> None:
-    with ScriptedBackend([STARTED, *(log(n, 1 / n) for n in range(1, 9)), COMPLETED]) as backend:
+    logs = [log(n, loss=1 / n) for n in range(1, 9)]
+    with ScriptedBackend([STARTED, *logs, COMPLETED]) as backend:
         assert trainer(backend, EarlyStopping(patience=1, ceiling=2.0)).wait_sync().succeeded
 
 

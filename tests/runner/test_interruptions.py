@@ -2,71 +2,21 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted import COMPLETED, QUESTION, STARTED, child, log, trainer
 
 from arkor.errors import AbortError, ConfigError
 from arkor.runner.abort import AbortController
 from arkor.runner.callbacks import TrainerCallbacks
-from arkor.runner.options import TrainerOptions
-from arkor.runner.trainer import Trainer, create_trainer
-from arkor.store.credentials import AnonymousCredentials
+from arkor.runner.trainer import Trainer
 from arkor.store.journal import open_journal
 from arkor.testing import Answer, ScriptedBackend, Until, answer_json
 
-STARTED = {"type": "training.started"}
-COMPLETED = {"type": "training.completed", "artifacts": []}
-QUESTION = [{"role": "user", "content": "hello?"}]
-SCRIPT = """
-import os, sys
-from arkor import (AnonymousCredentials, RunOwnedError, TrainerCallbacks, TrainerOptions,
-                   create_trainer)
-def build(**callbacks):
-    return create_trainer(
-        name="a run", model="owner/model", dataset={"type": "huggingface", "name": "owner/data"},
-        callbacks=TrainerCallbacks(**callbacks),
-        options=TrainerOptions(base_url=sys.argv[1], credentials=AnonymousCredentials(
-            token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org")),
-    )
-"""
-
-
-def log(step: int) -> dict[str, Any]:
-    return {"type": "training.log", "step": step}
-
-
-def trainer(backend: ScriptedBackend, callbacks: Any = None, **given: Any) -> Trainer:
-    credentials = AnonymousCredentials(
-        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org"
-    )
-    return create_trainer(
-        name="a run",
-        model="owner/model",
-        dataset={"type": "huggingface", "name": "owner/data"},
-        callbacks=callbacks,
-        options=TrainerOptions(base_url=backend.url, credentials=credentials, reconnect_delay=0.02),
-        **given,
-    )
-
-
-@pytest.fixture(autouse=True)
-def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def script(project: Path, url: str, code: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", SCRIPT + code, url]
-    return subprocess.run(
-        command, cwd=project, capture_output=True, text=True, timeout=60, check=False
-    )
+pytestmark = pytest.mark.usefixtures("project")
 
 
 def stream_ids(run: Trainer) -> list[str]:
@@ -116,8 +66,8 @@ def test_of_two_waits_the_other_goes_on_when_one_is_cancelled() -> None:
 
 def test_an_interrupt_in_the_last_callback_is_no_failure_of_it(project: Path) -> None:
     with ScriptedBackend([STARTED, COMPLETED]) as backend:
-        code = "def hook(ctx): sys.exit(3)\nbuild(on_completed=hook).wait_sync()"
-        assert script(project, backend.url, code).returncode == 3
+        code = "def hook(ctx): sys.exit(3)\ntrainer(on_completed=hook).wait_sync()"
+        assert child(backend, project, code).returncode == 3
         attempts: list[int] = []
         run = trainer(backend, {"on_completed": lambda ctx: attempts.append(ctx.attempt)})
         assert run.start_sync().resumed
@@ -128,7 +78,9 @@ def test_an_interrupt_in_the_last_callback_is_no_failure_of_it(project: Path) ->
 
 def test_the_child_of_a_fork_has_no_run(project: Path) -> None:
     code = """
-run = build(on_log=lambda ctx: None)
+import os
+from arkor import RunOwnedError
+run = trainer(on_log=lambda ctx: None)
 run.start_sync()
 child = os.fork()
 if child == 0:
@@ -141,7 +93,7 @@ result = run.wait_sync()
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), result.status)
 """
     with ScriptedBackend([STARTED, log(1), log(2), COMPLETED]) as backend:
-        ended = script(project, backend.url, code)
+        ended = child(backend, project, code)
     assert ended.stdout.split() == ["7", "completed"], ended.stderr
     types = [each.type for each in open_journal().records(open_journal().resolve("@last"))]
     assert types.count("training.log") == 2
@@ -229,13 +181,13 @@ def test_a_cancel_from_another_process_ends_a_wait_on_a_backend_that_only_pings(
     code = """
 import asyncio
 from arkor.runner.takeover import cancel_run
-asyncio.run(cancel_run("@last", options=build().plan.options))
+asyncio.run(cancel_run("@last", options=trainer().plan.options))
 """
     with ScriptedBackend(pinging, end=False) as backend:
         cancelled: list[int] = []
 
         def on_started(ctx: Any) -> None:
-            cancelled.append(script(project, backend.url, code).returncode)
+            cancelled.append(child(backend, project, code).returncode)
 
         assert trainer(backend, {"on_started": on_started}).wait_sync().status == "cancelled"
     assert cancelled == [0]
@@ -265,10 +217,10 @@ def test_a_start_that_failed_leaves_the_run_to_whoever_asks(project: Path) -> No
 import asyncio
 from arkor.runner.takeover import resume_run
 async def main():
-    run = await resume_run("@last", options=build().plan.options)
+    run = await resume_run("@last", options=trainer().plan.options)
     print((await run.wait()).status)
 asyncio.run(main())
 """
-        ended = script(project, backend.url, code)
+        ended = child(backend, project, code)
         assert ended.stdout.strip() == "completed", ended.stderr
         assert json.dumps(len(backend.jobs)) == "1"

@@ -1,12 +1,11 @@
 """Never pay twice: submissions whose answer got lost, with and without idempotency keys."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted import COMPLETED, child, trainer
 
 from arkor.errors import (
     BackendUnreachableError,
@@ -14,52 +13,24 @@ from arkor.errors import (
     ConfigError,
     SubmissionInDoubtError,
 )
-from arkor.runner.options import TrainerOptions
-from arkor.runner.trainer import Trainer, create_trainer
-from arkor.store.credentials import AnonymousCredentials
 from arkor.store.journal import open_journal
 from arkor.testing.backend import ScriptedBackend
 from arkor.testing.script import Answer, Cut, Received, answer_json, lost
 
-COMPLETED = {"type": "training.completed", "artifacts": []}
+pytestmark = pytest.mark.usefixtures("project")
+
 WRITTEN_BY_A_DEAD_PROCESS = """
-import os, sys, threading
-from arkor import AnonymousCredentials, TrainerOptions, create_trainer
+import os, threading
 def watch(frame, event, argument):
     if event == "call" and frame.f_code.co_qualname == "CloudApiClient.create_job":
         os._exit(9)
 threading.setprofile(watch)
-create_trainer(
-    name="a run", model="owner/model", dataset={"type": "huggingface", "name": "owner/data"},
-    options=TrainerOptions(base_url=sys.argv[1], credentials=AnonymousCredentials(
-        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org")),
-).start_sync()
+trainer().start_sync()
 """
 
 
-def trainer(backend: ScriptedBackend) -> Trainer:
-    credentials = AnonymousCredentials(
-        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org"
-    )
-    return create_trainer(
-        name="a run",
-        model="owner/model",
-        dataset={"type": "huggingface", "name": "owner/data"},
-        options=TrainerOptions(base_url=backend.url, credentials=credentials, reconnect_delay=0.02),
-    )
-
-
-@pytest.fixture(autouse=True)
-def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
 def die_before_the_request(backend: ScriptedBackend, project: Path) -> None:
-    command = [sys.executable, "-c", WRITTEN_BY_A_DEAD_PROCESS, backend.url]
-    assert subprocess.run(command, cwd=project, timeout=60, check=False).returncode == 9
+    assert child(backend, project, WRITTEN_BY_A_DEAD_PROCESS).returncode == 9
 
 
 def job_like_ours(id: str, **changes: Any) -> dict[str, Any]:
@@ -180,12 +151,7 @@ def test_a_dataset_that_vanishes_before_it_is_sent_is_named(project: Path) -> No
             return Answer(404)
 
         backend.on("HEAD", "/v1/datasets/{sha256}", gone)
-        run = create_trainer(
-            name="a run",
-            model="owner/model",
-            dataset={"type": "file", "path": "train.jsonl"},
-            options=trainer(backend).plan.options,
-        )
+        run = trainer(backend, dataset={"type": "file", "path": "train.jsonl"})
         with pytest.raises(
             ConfigError, match=r"dataset\.path.*train\.jsonl.*nothing was submitted"
         ):

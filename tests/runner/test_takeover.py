@@ -2,17 +2,15 @@
 
 import asyncio
 import json
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted import COMPLETED, STARTED, child, log, options, trainer
 
 from arkor.errors import CloudApiError, ConfigError, RunOwnedError
 from arkor.runner.callbacks import TrainerCallbacks
-from arkor.runner.options import TrainerOptions
 from arkor.runner.takeover import (
     attach,
     cancel_run,
@@ -21,55 +19,19 @@ from arkor.runner.takeover import (
     resume_run,
     resume_with,
 )
-from arkor.runner.trainer import Trainer, create_trainer
-from arkor.store.credentials import AnonymousCredentials
+from arkor.runner.trainer import Trainer
 from arkor.store.journal import open_journal
 from arkor.testing.backend import ScriptedBackend
 from arkor.testing.script import Until
 
-STARTED = {"type": "training.started"}
-LOG = {"type": "training.log", "step": 1, "loss": 1.0}
-COMPLETED = {"type": "training.completed", "artifacts": []}
-
-
-def options(backend: ScriptedBackend) -> TrainerOptions:
-    credentials = AnonymousCredentials(
-        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org"
-    )
-    return TrainerOptions(base_url=backend.url, credentials=credentials, reconnect_delay=0.02)
-
-
-def trainer(backend: ScriptedBackend, callbacks: Any = None, **given: Any) -> Trainer:
-    return create_trainer(
-        name=given.pop("name", "a run"),
-        model="owner/model",
-        dataset={"type": "huggingface", "name": "owner/data"},
-        callbacks=callbacks,
-        options=options(backend),
-        **given,
-    )
-
-
-@pytest.fixture(autouse=True)
-def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
+pytestmark = pytest.mark.usefixtures("project")
 
 
 def leave_behind(backend: ScriptedBackend, project: Path, *names: str) -> None:
     """Start runs in another process, which ends without waiting for them."""
-    code = f"""
-from arkor import AnonymousCredentials, TrainerOptions, create_trainer
-for name in {list(names)!r}:
-    create_trainer(
-        name=name, model="owner/model", dataset={{"type": "huggingface", "name": "owner/data"}},
-        options=TrainerOptions(base_url={backend.url!r}, credentials=AnonymousCredentials(
-            token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org")),
-    ).start_sync()
-"""
-    subprocess.run([sys.executable, "-c", code], cwd=project, check=True, timeout=60)
+    code = f"for name in {names!r}: trainer(name).start_sync()"
+    ended = child(backend, project, code)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_run_whose_process_ended_is_adopted(project: Path) -> None:
@@ -131,25 +93,11 @@ def test_a_hook_that_raised_after_the_end_does_not_stop_tomorrows_run(
     project: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     code = """
-import sys
-from arkor import AnonymousCredentials, TrainerOptions, create_trainer
 def broken(ctx): raise RuntimeError("hook")
-create_trainer(
-    name="a run", model="owner/model", dataset={"type": "huggingface", "name": "owner/data"},
-    callbacks={"on_completed": broken},
-    options=TrainerOptions(base_url=sys.argv[1], credentials=AnonymousCredentials(
-        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org")),
-).wait_sync()
+trainer(on_completed=broken).wait_sync()
 """
     with ScriptedBackend([STARTED, COMPLETED]) as backend:
-        broken = subprocess.run(
-            [sys.executable, "-c", code, backend.url],
-            cwd=project,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "RuntimeError: hook" in broken.stderr
+        assert "RuntimeError: hook" in child(backend, project, code).stderr
         run = trainer(backend)
         assert not run.start_sync().resumed
         assert "arkor resume" in caplog.text
@@ -159,7 +107,7 @@ create_trainer(
 
 def test_attach_records_the_whole_history_of_somebody_elses_run() -> None:
     seen: list[str] = []
-    with ScriptedBackend([STARTED, LOG, COMPLETED]) as backend:
+    with ScriptedBackend([STARTED, log(1), COMPLETED]) as backend:
         submitted = trainer(backend)
         submitted.start_sync()
         job = dict(backend.jobs["job-1"], id="job-9", name="theirs")
@@ -254,22 +202,15 @@ def test_cancel_reaches_a_run_of_any_process(project: Path) -> None:
 
 def test_a_new_process_rebuilds_a_stateful_set_from_every_record(project: Path) -> None:
     checkpoint, held = {"type": "checkpoint.saved", "step": 1}, threading.Event()
-    events = [STARTED, LOG, checkpoint, {**LOG, "step": 2}, Until(held), COMPLETED]
+    events = [STARTED, log(1), checkpoint, log(2), Until(held), COMPLETED]
     with ScriptedBackend(events) as backend:
-        code = f"""
-from arkor import AnonymousCredentials, TrainerCallbacks, TrainerOptions, create_trainer
+        code = """
 def on_log(ctx):
     if ctx.step == 2:
         raise SystemExit(3)
-create_trainer(
-    name="a run", model="owner/model", dataset={{"type": "huggingface", "name": "owner/data"}},
-    callbacks=TrainerCallbacks(on_log=on_log, on_checkpoint=lambda ctx: None, replays=True),
-    options=TrainerOptions(base_url={backend.url!r}, credentials=AnonymousCredentials(
-        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org")),
-).wait_sync()
+trainer(on_log=on_log, on_checkpoint=lambda ctx: None, replays=True).wait_sync()
 """
-        ended = subprocess.run([sys.executable, "-c", code], cwd=project, timeout=60, check=False)
-        assert ended.returncode == 3
+        assert child(backend, project, code).returncode == 3
         held.set()
         calls: list[tuple[int, bool, int]] = []
         stateful = TrainerCallbacks(
@@ -292,7 +233,7 @@ def test_a_second_wait_does_not_rebuild_what_is_there(project: Path) -> None:
         TrainerCallbacks(name="sum", on_log=lambda ctx: steps.append(ctx.step), replays=True),
         TrainerCallbacks(name="hook", on_log=hook),
     ]
-    events = [STARTED, LOG, {**LOG, "step": 2}, {**LOG, "step": 3}, COMPLETED]
+    events = [STARTED, log(1), log(2), log(3), COMPLETED]
     with ScriptedBackend(events) as backend:
         run = trainer(backend, sets)
         with pytest.raises(ValueError, match="once"):
@@ -312,7 +253,7 @@ def test_a_follower_reads_a_run_to_its_end_beside_its_owner() -> None:
         result = await run.wait()
         return await following, result.status
 
-    with ScriptedBackend([STARTED, LOG, COMPLETED]) as backend:
+    with ScriptedBackend([STARTED, log(1), COMPLETED]) as backend:
         run = trainer(backend, {"on_completed": lambda ctx: None})
         types, status = asyncio.run(main(run))
     assert status == "completed"

@@ -3,10 +3,10 @@
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from scripted import COMPLETED, STARTED, TOKEN, log, options, trainer
 
 from arkor.errors import (
     AbortError,
@@ -18,46 +18,12 @@ from arkor.errors import (
 )
 from arkor.runner.abort import AbortController
 from arkor.runner.callbacks import TrainerCallbacks
-from arkor.runner.options import TrainerOptions
-from arkor.runner.trainer import Trainer, create_trainer
-from arkor.store.credentials import AnonymousCredentials
+from arkor.runner.trainer import Trainer
 from arkor.store.journal import open_journal
 from arkor.testing.backend import ScriptedBackend
 from arkor.testing.script import Answer, Cut, Until, answer_json
 
-STARTED = {"type": "training.started"}
-COMPLETED = {"type": "training.completed", "artifacts": [{"pathname": "adapter.json"}]}
-
-
-def log(step: int, **figures: float) -> dict[str, Any]:
-    return {"type": "training.log", "step": step, **figures}
-
-
-def options(backend: ScriptedBackend, **changes: Any) -> TrainerOptions:
-    credentials = AnonymousCredentials(
-        token="a-token-of-this-test-0123", anonymous_id="anon-1", org_slug="anon-org"
-    )
-    given = {"reconnect_delay": 0.02, "max_reconnect_delay": 0.05, **changes}
-    return TrainerOptions(base_url=backend.url, credentials=credentials, **given)
-
-
-def trainer(backend: ScriptedBackend, callbacks: Any = None, **given: Any) -> Trainer:
-    opts = given.pop("options", None) or options(backend)
-    return create_trainer(
-        name=given.pop("name", "a run"),
-        model="owner/model",
-        dataset={"type": "huggingface", "name": "owner/data"},
-        callbacks=callbacks,
-        options=opts,
-        **given,
-    )
-
-
-@pytest.fixture(autouse=True)
-def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "project"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
+pytestmark = pytest.mark.usefixtures("project")
 
 
 def records(run: Trainer) -> Iterator[tuple[str, str]]:
@@ -376,24 +342,22 @@ def test_unknown_events_are_kept_and_given_to_on_event_alone() -> None:
 
 
 def test_no_token_reaches_the_journal() -> None:
-    secret = "a-token-of-this-test-0123"
-    events = [STARTED, {"type": "debug", "header": f"Bearer {secret}"}, COMPLETED]
+    events = [STARTED, {"type": "debug", "header": f"Bearer {TOKEN}"}, COMPLETED]
     seen: list[str] = []
     with ScriptedBackend(events) as backend:
-        run = create_trainer(
+        run = trainer(
+            backend,
+            {"on_event": lambda ctx: seen.append(ctx.event.text)},
             name="secret",
-            model="owner/model",
             dataset={"type": "blob", "url": "https://data.example/rows", "token": "shorttok"},
-            callbacks={"on_event": lambda ctx: seen.append(ctx.event.text)},
-            options=options(backend),
         )
         run.wait_sync()
         assert backend.jobs["job-1"]["config"]["datasetSource"]["token"] == "shorttok"
     raw = b"".join(path.read_bytes() for path in open_journal().path.parent.glob("arkor.db*"))
-    assert secret.encode() not in raw
+    assert TOKEN.encode() not in raw
     assert b"shorttok" not in raw
     assert any("[secret:" in text for text in seen)
-    assert not any(secret in text for text in seen)
+    assert not any(TOKEN in text for text in seen)
 
 
 def in_a_thread(work: Callable[[], Any]) -> Any:
