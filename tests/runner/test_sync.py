@@ -68,7 +68,11 @@ def test_no_thread_is_left_behind() -> None:
 
 SCRIPT = """
 import asyncio
+import signal
 from arkor.runner.sync import run_blocking
+
+# A shell starts what it puts into the background deaf to Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 async def forever():
     try:
