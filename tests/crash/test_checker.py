@@ -74,7 +74,7 @@ def test_what_is_wrong_with_the_calls_is_found(copied: Scene) -> None:
         "calls_beside_the_owner",
         "repeats_unsaid",
     }
-    assert "effects_more_than_twice" in found(*lines, *[lines[effects[0]]] * 2)
+    assert "effects_repeated_by_one_process" in found(*lines, *[lines[effects[0]]] * 2)
     assert "effects_lost" in found(*lines, {**lines[effects[0]], "effect": "another key"})
     state = next(n for n, line in enumerate(lines) if "state" in line)
     assert "wrong_states" in found(
