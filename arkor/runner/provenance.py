@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from arkor.client.notices import sdk_version
-from arkor.runner.sources import is_own
 from arkor.store.state import project_root
 
 __all__ = ["EntrySource", "current_entry", "describe", "loading", "python_version"]
@@ -107,6 +106,8 @@ def _user() -> str | None:
 
 
 def _loaded_below(root: Path) -> dict[str, str]:
+    from arkor.runner.sources import is_own
+
     digests: dict[str, str] = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)

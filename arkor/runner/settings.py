@@ -4,9 +4,7 @@ An argument wins over the environment, that over `[tool.arkor]` of the project's
 `pyproject.toml`, that over `config.toml` in the user's configuration folder.
 """
 
-import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +138,8 @@ def _table(file: Path, *path: str) -> _Table:
     where = f"[{'.'.join(path)}] " if path else ""
     for key, value in table.items():
         if key not in KEYS:
+            import difflib  # only a typo pays for it
+
             close = difflib.get_close_matches(key, KEYS, 1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(KEYS)}"
             raise ConfigError(f"{file}: {where}has no key {key!r}; {hint}", field=key)
@@ -150,10 +150,16 @@ def _table(file: Path, *path: str) -> _Table:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except ValueError as error:
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{file} is not valid TOML: {error}") from error
     except OSError as error:
         raise ConfigError(f"{file} cannot be read: {error.strerror}") from error
+    import tomllib  # only who has such a file pays for its parser
+
+    try:
+        return tomllib.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{file} is not valid TOML: {error}") from error

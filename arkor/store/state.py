@@ -1,7 +1,6 @@
 """Which project a directory belongs to, at the backend."""
 
 import json
-import tomllib
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -140,6 +139,8 @@ def _has_table(folder: Path) -> bool:
     # Somebody else's broken file, further up, is none of our business.
     if "tool.arkor" not in text:
         return False
+    import tomllib  # only who has such a file pays for its parser
+
     try:
         return isinstance(tomllib.loads(text).get("tool", {}).get("arkor"), dict)
     except tomllib.TOMLDecodeError as error:
