@@ -62,9 +62,9 @@ def ensure_backend(home: Path, *, again: bool = False) -> LocalBackend:
     """The running embedded backend of `home`, started if there is none.
 
     One that somebody stopped is not started `again` by those who were using it: they wait for
-    the next one who asks for the first time. Of several processes that ask at once, one starts it and the others find it. It outlives
-    them all. Raises `BackendUnreachableError` if its folder cannot be used, or with the end of
-    its log if it does not come up.
+    the next one who asks for the first time. Of several processes that ask at once, one starts
+    it and the others find it. It outlives them all. Raises `BackendUnreachableError` if its
+    folder cannot be used, or with the end of its log if it does not come up.
     """
     if backend := find_backend(home):
         return backend
