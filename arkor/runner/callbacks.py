@@ -71,11 +71,15 @@ class _OnEvent(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BoundCallbacks:
-    """One consumer: a name that is unique in its trainer, and the functions it has."""
+    """One consumer: a name that is unique in its trainer, and the functions it has.
+
+    `origin` is the class of the object that it was made of.
+    """
 
     name: str
     replays: bool = False
     functions: Mapping[str, Callable[[Any], Any]] = field(default_factory=dict)
+    origin: type | None = None
 
     async def call(self, callback: str, context: Context) -> None:
         """Call one function and wait for it. Whatever it raises passes through unchanged."""
@@ -138,7 +142,8 @@ def _bind(item: object, *, alone: bool) -> BoundCallbacks:
     name = read("name") or ("main" if alone else type(item).__qualname__)
     if not isinstance(name, str):
         raise ConfigError("a callback set's `name` must be a text", field="callbacks.name")
-    return BoundCallbacks(name, bool(read("replays", False)), functions)
+    origin = None if isinstance(item, Mapping) else type(item)
+    return BoundCallbacks(name, bool(read("replays", False)), functions, origin)
 
 
 def _check_keys(given: Mapping[str, Any]) -> None:

@@ -3,10 +3,11 @@
 import hashlib
 import os
 import platform
+import pwd
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -14,12 +15,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from arkor.client.notices import sdk_version
+from arkor.runner.callbacks import BoundCallbacks
+from arkor.runner.code import describe_callbacks
 from arkor.store.state import project_root
 
 __all__ = ["EntrySource", "current_entry", "describe", "loading", "python_version"]
 
 GIT_TIMEOUT: Final = 2.0
 """Seconds that git may take; a repository that is slower stays undescribed."""
+
+ELSEWHERE: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
+"""Variables that a git hook sets, and that would have git describe its repository."""
+
+PACKAGES: Final = ("sqlalchemy", "httpx", "torch")
+"""Packages whose versions are kept where the process has imported them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +71,12 @@ def loading(source: EntrySource) -> Iterator[None]:
         _loading.reset(token)
 
 
-def describe(entry: EntrySource | None) -> dict[str, Any]:
-    """The facts as JSON: machine, versions, code digests, git commit.
+def describe(entry: EntrySource | None, consumers: Sequence[BoundCallbacks] = ()) -> dict[str, Any]:
+    """The facts as JSON: machine, user, versions, code digests, git commit, callback sets.
 
     Without an entry, the digests are those of the modules of the project that the running
-    script is in. No environment variable and no argument of the command line is among them.
-    Asks git, so it may block for two seconds.
+    script is in. No environment variable and no argument of the command line is among them,
+    and no code of the user runs. Asks git, so it may block for two seconds.
     """
     script = _script()
     root = entry.project_root if entry else project_root(script.parent if script else None)
@@ -77,12 +86,17 @@ def describe(entry: EntrySource | None) -> dict[str, Any]:
         "user": _user(),
         "arkor": sdk_version(),
         "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "packages": _packages(),
         "entry": entry.name if entry else None,
         "project_root": str(root),
         "script": script.name if script else None,
         "digests": dict(sorted((entry.digests if entry else _loaded_below(root)).items())),
         "artifact_sha256": entry.artifact_sha256 if entry else None,
         "git": _git(root),
+        "callbacks": [
+            describe_callbacks(each.name, each.origin, each.functions) for each in consumers
+        ],
     }
 
 
@@ -96,13 +110,17 @@ def _script() -> Path | None:
     return Path(file).absolute() if file else None
 
 
-def _user() -> str | None:
-    import getpass  # brings terminals along, which `import arkor` need not pay for
-
+def _user() -> str:
+    # Not what the environment says, which anybody may set.
     try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # a container whose user id has no name
-        return None
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:  # a container whose user id has no name
+        return str(os.geteuid())
+
+
+def _packages() -> dict[str, str]:
+    found = {name: getattr(sys.modules.get(name), "__version__", None) for name in PACKAGES}
+    return {name: str(version) for name, version in found.items() if version is not None}
 
 
 def _loaded_below(root: Path) -> dict[str, str]:
@@ -128,7 +146,8 @@ def _git(root: Path) -> dict[str, Any] | None:
         status = subprocess.run(
             [*command, "--untracked-files=no"],
             cwd=root,
-            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"},
+            env={name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+            | {"GIT_OPTIONAL_LOCKS": "0"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -233,7 +233,7 @@ async def _attached(job_id: str, plan: Plan) -> Submission:
     async with await open_session(plan.options) as session, session.connect() as api:
         job = await api.get_job(session.scope, job_id)
         session.keep_token_of(job.config)
-    provenance = await asyncio.to_thread(describe, plan.entry)
+    provenance = await asyncio.to_thread(describe, plan.entry, plan.consumers)
     writer = open_writer(session.home)
     salt = writer.salt
     with writer.transaction(durable=True) as tx:
@@ -281,7 +281,7 @@ async def _resumed(run_id: str, submit_again: bool, plan: Plan) -> Submission:
     session.keep_token_of(config)
     if plan.spec is not None and isinstance(plan.spec.dataset, BlobDataset):
         session.keep_secret(plan.spec.dataset.token or "")
-    provenance = await asyncio.to_thread(describe, plan.entry)
+    provenance = await asyncio.to_thread(describe, plan.entry, plan.consumers)
     run = _take_recorded(session, state, plan.consumer_names or state.named, provenance)
     return Submission(run, config, resumed=True, sent=not submit_again)
 

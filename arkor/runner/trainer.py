@@ -383,7 +383,7 @@ async def _wish_for(plan: Plan) -> Submission:
         wish = Wish(
             spec=plan.spec,
             consumers=plan.consumer_names,
-            provenance=await asyncio.to_thread(describe, plan.entry),
+            provenance=await asyncio.to_thread(describe, plan.entry, plan.consumers),
             run_key=plan.run_key,
             resume=plan.resume,
         )
