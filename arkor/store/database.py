@@ -174,9 +174,10 @@ class WriteDoor(Door):
 
 
 class ReadDoor(Door):
-    """A read-only connection to the journal at `path`, for any thread.
+    """A read-only connection to the journal at `path`, for any thread, which makes no file.
 
-    A journal that does not exist yet reads as an empty one; an older one is migrated first.
+    A journal that does not exist yet reads as an empty one; of an older one, a copy is migrated
+    and read, and the journal stays as it is until somebody writes to it.
     """
 
     def __init__(self, path: Path, *, migrations: Path | None = None) -> None:
@@ -189,14 +190,18 @@ class ReadDoor(Door):
 
         Raises `JournalError` if the journal cannot be read.
         """
-        with sqlite.translated(self.path):
-            self._migrate_if_behind()
-            with self._threads:
-                connection = self._opened()
-                try:
-                    yield connection
-                finally:
-                    connection.rollback()
+        with sqlite.translated(self.path), self._threads:
+            connection = self._opened()
+            try:
+                yield connection
+            finally:
+                connection.rollback()
+            if connection is self._connection and not sqlite.is_whole(connection, self.path):
+                raise JournalError(
+                    f"the journal {self.path} was opened for writing just while it was read; "
+                    "run the same again",
+                    path=self.path,
+                )
 
     def _opened(self) -> Connection:
         there = self._on_disk()
@@ -207,20 +212,18 @@ class ReadDoor(Door):
             return self._empty
         if self._connection is not None and not sqlite.is_current(self._connection, self.path):
             self._disconnect()
-        return self._connection or self._keep(sqlite.open_reading(self.path))
+        return self._connection or self._keep(self._open())
 
-    def _migrate_if_behind(self) -> None:
-        with self._threads:
-            there = self._on_disk()
-            if there is None or there == self._identity:
-                return
-            with sqlite.open_reading(self.path) as connection:
-                behind = is_behind(connection, self._migrations, self.path)
-        if behind:
-            door = WriteDoor(self.path, migrations=self._migrations)
-            with door.transaction(durable=True, create=False):
-                pass
-            door.close()
+    def _open(self) -> Connection:
+        connection = sqlite.open_reading(self.path)
+        try:
+            if not is_behind(connection, self._migrations, self.path):
+                return connection
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+        return sqlite.open_copy(self.path, lambda copy: upgrade(copy, self._migrations))
 
     def _disconnect(self) -> None:
         super()._disconnect()

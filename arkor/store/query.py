@@ -6,16 +6,18 @@ from typing import Any
 from sqlalchemy import Connection, Select, select
 
 from arkor.core.record import GENESIS, Record
+from arkor.errors import JournalCorruptError
 from arkor.store.lease import Lease
+from arkor.store.moment import rfc3339
 from arkor.store.owner import Owner
-from arkor.store.schema import leases, meta, records, runs
+from arkor.store.schema import kinds, leases, meta, records, runs
 
 __all__ = ["read_first", "read_lease", "read_meta", "read_page"]
 
 _RECORD = (
     records.c.seq,
-    records.c.source,
-    records.c.type,
+    kinds.c.source,
+    kinds.c.type,
     records.c.sse_id,
     records.c.data,
     records.c.recorded_at,
@@ -62,7 +64,10 @@ def read_first(
 
 
 def read_page(connection: Connection, run_id: str, after: int, limit: int) -> Iterator[Record]:
-    """At most `limit` records behind record `after`, in order."""
+    """At most `limit` records behind record `after`, in order.
+
+    Raises `JournalCorruptError` for a row that no record can have been.
+    """
     # The record before comes along, for its digest; the first has none.
     rows = limit + (after > 0)
     query = _of(run_id).where(records.c.seq >= after).order_by(records.c.seq).limit(rows)
@@ -74,9 +79,32 @@ def read_page(connection: Connection, run_id: str, after: int, limit: int) -> It
 
 
 def _of(run_id: str) -> Select[Any]:
-    return select(*_RECORD).join(runs, runs.c.id == records.c.run).where(runs.c.run_id == run_id)
+    # An outer join: a record whose kind is gone must not vanish with it.
+    return (
+        select(*_RECORD)
+        .select_from(records)
+        .join(runs, runs.c.id == records.c.run)
+        .outerjoin(kinds, kinds.c.id == records.c.kind)
+        .where(runs.c.run_id == run_id)
+    )
 
 
 def _record(run_id: str, row: Sequence[Any], prev_digest: bytes) -> Record:
     seq, source, kind, sse_id, data, recorded_at, digest = row
-    return Record(run_id, seq, source, kind, sse_id, data, recorded_at, prev_digest, digest)
+    try:
+        at = rfc3339(recorded_at)
+    except (TypeError, OverflowError):
+        at = None
+    # SQLite stores what it is given, whatever type the column was declared with.
+    texts = isinstance(data, str) and isinstance(kind, str) and isinstance(sse_id, str | None)
+    if (
+        at is None
+        or not texts
+        or source not in ("stream", "local")
+        or not isinstance(digest, bytes)
+    ):
+        raise JournalCorruptError(
+            f"record {seq} of run {run_id} is damaged; `arkor verify {run_id}` says what is whole, "
+            "and `arkor store salvage` saves it into a new journal"
+        )
+    return Record(run_id, seq, source, kind, sse_id, data, at, prev_digest, digest)

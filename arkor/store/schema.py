@@ -7,6 +7,7 @@ SQLite driver with `import arkor`.
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -17,9 +18,19 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    UniqueConstraint,
 )
 
-__all__ = ["leases", "meta", "metadata", "project_states", "records", "runs"]
+__all__ = [
+    "kinds",
+    "leases",
+    "meta",
+    "metadata",
+    "project_states",
+    "pruned",
+    "records",
+    "runs",
+]
 
 metadata = MetaData(
     naming_convention={
@@ -45,6 +56,8 @@ runs = Table(
     Column("created_at", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("settled", Boolean, nullable=False),
+    # Of a log that came from a file: evidence, which nothing goes on with unasked.
+    Column("imported_at", Text),
 )
 
 # NULLs are distinct in a unique index, so runs without a key are not held against each other.
@@ -57,16 +70,27 @@ Index(
     unique=True,
 )
 
+# What a record is, apart from the record: there are some twenty kinds, and millions of records.
+kinds = Table(
+    "kinds",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    UniqueConstraint("source", "type"),
+)
+
 records = Table(
     "records",
     metadata,
     Column("run", Integer, ForeignKey("runs.id"), primary_key=True),
     Column("seq", Integer, primary_key=True, autoincrement=False),
-    Column("source", Text, nullable=False),
-    Column("type", Text, nullable=False),
+    # No foreign key: it would be looked up again for every record that is appended.
+    Column("kind", Integer, nullable=False),
     Column("sse_id", Text),
     Column("data", Text, nullable=False),
-    Column("recorded_at", Text, nullable=False),
+    # Microseconds of Unix time.
+    Column("recorded_at", BigInteger, nullable=False),
     # `prev_digest` is not stored: it is the digest of the record before.
     Column("digest", LargeBinary(32), nullable=False),
 )
@@ -87,6 +111,18 @@ leases = Table(
     # Unix time, in seconds.
     Column("acquired_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
+)
+
+# What is left of a run whose records were removed; its row in `runs` stays.
+pruned = Table(
+    "pruned",
+    metadata,
+    Column("run", Integer, ForeignKey("runs.id"), primary_key=True, autoincrement=False),
+    Column("pruned_at", Text, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("head", LargeBinary(32), nullable=False),
+    Column("archive", Text),
+    Column("archive_sha256", Text),
 )
 
 project_states = Table(

@@ -29,7 +29,9 @@ __all__ = [
     "backup",
     "checkpoint",
     "is_current",
+    "is_whole",
     "log_pages",
+    "open_copy",
     "open_empty",
     "open_reading",
     "open_writing",
@@ -44,24 +46,82 @@ CHECKPOINT_PAGES: Final = 1000
 
 BUSY_TIMEOUT: Final = 5.0
 
-COPIED: Final = "copied"
-"""Where a connection to a private copy keeps which state of the files it is a copy of."""
+SEEN: Final = "seen"
+"""Where a connection that sees no later change of the files keeps the state that it does see."""
+
+UNLOCKED: Final = "unlocked"
+"""The mark of a connection that reads the file itself, and that no writer waits for."""
+
+WAL_MODE: Final = 2
+"""What the file's header says of one that is written through a write-ahead log."""
 
 
 def open_writing(path: Path) -> Connection:
     """A connection that writes: each transaction takes the write lock at once."""
-    engine = _engine(lambda: _connect(path, "rw"))
+    engine = _engine(lambda: _connect(path, "mode=rw"))
     event.listen(engine, "begin", _begin_immediate)
     return engine.connect()
 
 
 def open_reading(path: Path) -> Connection:
-    """A connection that only reads, beside any writer.
+    """A connection that only reads, beside any writer, and makes no file.
 
-    Where nothing can be written, SQLite cannot make the index of a write-ahead log, so there a
-    private copy is read: of what is there now, see `is_current`.
+    SQLite would make a write-ahead log and its index where there is none. But a log that is not
+    there has no writer either, so then the file is read as one that does not change, as long as
+    `is_current`; and with a log but no index, a private copy is.
     """
-    connection = _engine(lambda: _connect(path, "ro")).connect()
+    log, index = (path.with_name(f"{path.name}-{each}") for each in ("wal", "shm"))
+    if not _has_log(path) or (log.exists() and index.exists()):
+        return _open_beside(path)
+    if log.exists():
+        return open_copy(path)
+    state = _state_of(path)
+    connection = _engine(lambda: _connect(path, "mode=ro&immutable=1")).connect()
+    connection.info.update({SEEN: state, UNLOCKED: True})
+    return connection
+
+
+def is_current(connection: Connection, path: Path) -> bool:
+    """Whether a connection of `open_reading` sees what has been written to the files since."""
+    seen = connection.info.get(SEEN)
+    return seen is None or seen == _state_of(path)
+
+
+def is_whole(connection: Connection, path: Path) -> bool:
+    """Whether what was just read through the connection was of one state of the file."""
+    return UNLOCKED not in connection.info or connection.info[SEEN][0] == _stamp_of(path)
+
+
+def open_copy(path: Path, prepare: Callable[[Connection], None] | None = None) -> Connection:
+    """A connection to a private copy, `prepare`d, of what is in the files now: see `is_current`.
+
+    The copy has no name any more, and is gone with the connection.
+    """
+    state = _state_of(path)
+    with TemporaryDirectory(prefix="arkor-") as folder:
+        copy = Path(folder) / path.name
+        shutil.copyfile(path, copy)
+        log = _log_of(path)
+        if log.exists():
+            shutil.copyfile(log, copy.with_name(log.name))
+        connection = _engine(lambda: _connect(copy, "mode=rw")).connect()
+        # This opens all the files, which then live as long as the connection.
+        _driver(connection).execute("SELECT 1 FROM sqlite_master")
+        if prepare is not None:
+            prepare(connection)
+            connection.commit()
+        connection.info[SEEN] = state
+        return connection
+
+
+def _has_log(path: Path) -> bool:
+    with path.open("rb") as file:
+        header = file.read(20)
+    return len(header) == 20 and WAL_MODE in header[18:20]
+
+
+def _open_beside(path: Path) -> Connection:
+    connection = _engine(lambda: _connect(path, "mode=ro")).connect()
     try:
         _driver(connection).execute("SELECT 1 FROM sqlite_master")
     except sqlite3.OperationalError as error:
@@ -70,31 +130,11 @@ def open_reading(path: Path) -> Connection:
             sqlite3.SQLITE_CANTOPEN,
             sqlite3.SQLITE_READONLY,
         )
+        # Where nothing can be written, SQLite cannot use the index of a write-ahead log.
         if not unopened or os.access(path.parent, os.W_OK) or not os.access(path, os.R_OK):
             raise
-        return _open_copy(path)
+        return open_copy(path)
     return connection
-
-
-def is_current(connection: Connection, path: Path) -> bool:
-    """Whether a connection of `open_reading` sees what has been written to the files since."""
-    copied = connection.info.get(COPIED)
-    return copied is None or copied == _state_of(path)
-
-
-def _open_copy(path: Path) -> Connection:
-    state = _state_of(path)
-    with TemporaryDirectory(prefix="arkor-") as folder:
-        copy = Path(folder) / path.name
-        shutil.copyfile(path, copy)
-        log = _log_of(path)
-        if log.exists():
-            shutil.copyfile(log, copy.with_name(log.name))
-        connection = _engine(lambda: _connect(copy, "rw")).connect()
-        connection.info[COPIED] = state
-        # This opens all the files, which then live as long as the connection.
-        _driver(connection).execute("SELECT 1 FROM sqlite_master")
-        return connection
 
 
 def _state_of(path: Path) -> tuple[object, ...]:
@@ -125,8 +165,8 @@ def _engine(creator: Callable[[], sqlite3.Connection]) -> Engine:
     return create_engine("sqlite://", creator=creator, poolclass=NullPool)
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    connection = _connect_to(f"{path.as_uri()}?mode={mode}")
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    connection = _connect_to(f"{path.as_uri()}?{options}")
     connection.execute("PRAGMA wal_autocheckpoint=0")
     connection.execute("PRAGMA foreign_keys=ON")
     return connection

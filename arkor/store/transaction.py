@@ -10,11 +10,15 @@ from sqlalchemy import Connection, Dialect, bindparam, func, insert, select, upd
 from arkor.core.record import GENESIS, Entry, Record, chain
 from arkor.errors import JournalError
 from arkor.store.lease import LEASE_SECONDS, Adopt, Lease, Owner
+from arkor.store.moment import microseconds, rfc3339
 from arkor.store.query import read_lease
 from arkor.store.runs import COLUMNS, NewRun, RunRow, run_row
-from arkor.store.schema import leases, records, runs
+from arkor.store.schema import kinds, leases, records, runs
 
-__all__ = ["Appended", "Transaction"]
+__all__ = ["Appended", "Kinds", "Transaction"]
+
+Kinds = dict[tuple[str, str], int]
+"""The numbers of the kinds of records: of a source and a type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,12 @@ class Transaction:
     `at` is the same moment in Unix seconds, by which leases are judged.
     """
 
-    def __init__(self, connection: Connection, at: float, recorded_at: str) -> None:
+    def __init__(self, connection: Connection, at: float, known: Kinds) -> None:
         self.connection = connection
         self.at = at
-        self.recorded_at = recorded_at
+        self.recorded_at = rfc3339(int(at * 1e6))
+        self.added: Kinds = {}
+        self._known = known
         self.size = 0
         self._head_sql, self._insert_sql = _driver_sql(connection.dialect)
 
@@ -153,11 +159,27 @@ class Transaction:
         if not appended:
             return
         rows = [
-            (run, r.seq, r.source, r.type, r.sse_id, r.data, r.recorded_at, r.digest)
+            (run, r.seq, self._kind(r), r.sse_id, r.data, microseconds(r.recorded_at), r.digest)
             for r in appended
         ]
         self.connection.exec_driver_sql(self._insert_sql, rows)
         self.size += sum(len(r.data) + 150 for r in appended)
+
+    def _kind(self, record: Record) -> int:
+        key = (record.source, record.type)
+        number = self._known.get(key) or self.added.get(key)
+        if number is None:
+            number = self.added[key] = self._read_kind(*key) or self._add_kind(*key)
+        return number
+
+    def _read_kind(self, source: str, type: str) -> int | None:
+        query = select(kinds.c.id).where(kinds.c.source == source, kinds.c.type == type)
+        return self.connection.execute(query).scalar()
+
+    def _add_kind(self, source: str, type: str) -> int:
+        made = self.connection.execute(insert(kinds).values(source=source, type=type))
+        (number,) = made.inserted_primary_key or (0,)
+        return int(number)
 
     def _update_index(self, run: int, index: Mapping[str, object]) -> None:
         columns = [runs.c[name] for name in index]

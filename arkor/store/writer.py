@@ -3,8 +3,8 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from arkor.core.record import Entry, Record
 from arkor.errors import JournalError
@@ -12,7 +12,7 @@ from arkor.store.database import WriteDoor
 from arkor.store.paths import journal_path
 from arkor.store.query import read_meta
 from arkor.store.runs import NewRun
-from arkor.store.transaction import Appended, Transaction
+from arkor.store.transaction import Appended, Kinds, Transaction
 
 __all__ = ["Appended", "NewRun", "Transaction", "Writer", "open_writer"]
 
@@ -28,9 +28,8 @@ def open_writer(home: Path | str | None = None) -> "Writer":
     return _writers.get(path) or _writers.setdefault(path, Writer(path))
 
 
-def rfc3339(at: float) -> str:
-    """Unix seconds as RFC 3339 text, in UTC and with microseconds."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+MOST_KINDS: Final = 1000
+"""Kinds of records that a writer remembers: whoever invents more must not fill the memory."""
 
 
 class Writer:
@@ -44,6 +43,7 @@ class Writer:
         self.path = path
         self._door = WriteDoor(path)
         self._salt: tuple[object, bytes] = (None, b"")
+        self._kinds: tuple[object, Kinds] = (None, {})
 
     @contextmanager
     def transaction(self, *, durable: bool, create: bool = True) -> Iterator[Transaction]:
@@ -54,10 +54,13 @@ class Writer:
         so that nothing is in the way of whoever puts a lost journal back. Not to be nested.
         """
         with self._door.transaction(durable=durable, create=create) as connection:
-            at = time.time()
-            transaction = Transaction(connection, at, rfc3339(at))
+            known = self._known_kinds()
+            transaction = Transaction(connection, time.time(), known)
             yield transaction
             self._door.wrote(transaction.size)
+        # Only now are the new ones there for others, too.
+        if len(known) < MOST_KINDS:
+            known.update(transaction.added)
 
     def append(
         self,
@@ -106,6 +109,14 @@ class Writer:
                 salt = self._read_salt(tx)
                 self._salt = (self._door.identity, salt)
         return salt
+
+    def _known_kinds(self) -> Kinds:
+        # Numbers are those of one file: what stands in its place tomorrow has others.
+        file, known = self._kinds
+        if file != self._door.identity:
+            known = {}
+            self._kinds = (self._door.identity, known)
+        return known
 
     def _read_salt(self, tx: Transaction) -> bytes:
         salt = read_meta(tx.connection, "redaction_salt")

@@ -74,13 +74,21 @@ class Verdict:
             setattr(self, name, worst(getattr(self, name), value))
 
 
+RECORDS = """
+    SELECT seq, source, type, sse_id, data, digest,
+        strftime('%Y-%m-%dT%H:%M:%S', recorded_at / 1000000, 'unixepoch')
+        || printf('.%06dZ', recorded_at % 1000000) AS recorded_at
+    FROM records JOIN kinds ON kinds.id = kind ORDER BY run, seq
+"""
+
+
 def judge(database: Path, told: Path, url: str, jobs: int) -> Verdict:
     """The verdict on the one run of a journal, once it has been waited for to its end."""
     verdict = Verdict(second_jobs=jobs - 1)
     with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as connection:
         connection.row_factory = sqlite3.Row
         runs = connection.execute("SELECT * FROM runs").fetchall()
-        records = connection.execute("SELECT * FROM records ORDER BY run, seq").fetchall()
+        records = connection.execute(RECORDS).fetchall()
     connection.close()
     lines = [json.loads(line) for line in told.read_text().splitlines()]
     verdict.second_runs = len(runs) - 1

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from scene import Scene, scene, story
 
-RECORD = "SELECT max(seq) FROM records WHERE type = '{}'"
+RECORD = "SELECT max(seq) FROM records JOIN kinds ON kinds.id = kind WHERE type = '{}'"
 LOG, RECEIPT = RECORD.format("training.log"), RECORD.format("arkor.callback.completed")
 STEP = RECORD.format("arkor.step.completed")
 COPY = "INSERT INTO records SELECT run, (SELECT max(seq) + 1 FROM records), {} FROM records"
-COLUMNS = "source, type, sse_id, data, recorded_at, digest"
+COLUMNS = "kind, sse_id, data, recorded_at, digest"
 IN_THE_JOURNAL = {
     "broken_records": f"UPDATE records SET data = data || ' ' WHERE seq = ({RECEIPT})",
     "lost": f"DELETE FROM records WHERE seq = ({LOG})",
@@ -26,7 +26,7 @@ IN_THE_JOURNAL = {
     "effect_records_doubled": f"{COPY.format(COLUMNS)} WHERE seq = ({STEP})",
     "unsettled": "UPDATE runs SET settled = 0",
     "second_runs": "INSERT INTO runs SELECT id + 1, 'R', name, job_id, project_root, org_slug, "
-    "project_slug, fingerprint, 'other', created_at, status, settled FROM runs",
+    "project_slug, fingerprint, 'other', created_at, status, settled, NULL FROM runs",
 }
 
 

@@ -50,8 +50,13 @@ def test_the_file_alone_is_enough_to_recompute_the_chain(
 ) -> None:
     run = make_run()
     writer.append(run, [event(n) for n in range(5)], epoch=1, durable=True)
-    columns = "run_id, seq, source, type, sse_id, recorded_at, data, digest"
-    query = f"SELECT {columns} FROM records JOIN runs ON runs.id = records.run ORDER BY seq"
+    time = (
+        "strftime('%Y-%m-%dT%H:%M:%S', recorded_at / 1000000, 'unixepoch')"
+        " || printf('.%06dZ', recorded_at % 1000000)"
+    )
+    tables = "records JOIN runs ON runs.id = records.run JOIN kinds ON kinds.id = records.kind"
+    columns = f"run_id, seq, source, type, sse_id, {time}, data, digest"
+    query = f"SELECT {columns} FROM {tables} ORDER BY seq"
     digest = bytes(32)
     connection = sqlite3.connect(writer.path)
     for *fields, kept in connection.execute(query):
