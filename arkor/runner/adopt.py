@@ -15,11 +15,11 @@ from arkor.core.redact import without_token
 from arkor.core.spec import TrainingSpec, fingerprint
 from arkor.core.wire import TERMINAL_STATUSES
 from arkor.errors import ConfigError
-from arkor.runner.ownership import OwnedRun, index_of
+from arkor.runner.ownership import OwnedRun
 from arkor.runner.session import Session
 from arkor.store.journal import Journal, open_journal
 from arkor.store.lease import current_owner
-from arkor.store.runs import NewRun, RunRow
+from arkor.store.runs import NewRun, RunRow, index_of
 from arkor.store.transaction import Transaction
 from arkor.store.writer import open_writer
 
@@ -100,7 +100,9 @@ def _find(
     if wish.resume == "never":
         return None
     owner = current_owner()
-    for row in tx.find_runs(**project, name=wish.spec.name, fingerprint=digest, settled=False):
+    for row in tx.find_runs(
+        **project, name=wish.spec.name, fingerprint=digest, settled=False, imported_at=None
+    ):
         lease = tx.lease(row.run_id)
         if lease is not None and not lease.gone(owner, tx.at):
             continue

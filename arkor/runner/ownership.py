@@ -12,7 +12,6 @@ from arkor.core.notes import (
     CallbackFailed,
     CancelRequested,
     Note,
-    SubmitRequested,
     entry_of,
 )
 from arkor.core.record import Entry, Record
@@ -22,25 +21,12 @@ from arkor.runner.engine import on_engine
 from arkor.runner.session import Session
 from arkor.store.journal import Journal
 from arkor.store.lease import RENEW_EVERY
+from arkor.store.runs import index_of
 from arkor.store.writer import Writer
 
-__all__ = ["OwnedRun", "index_of"]
+__all__ = ["OwnedRun"]
 
 log = logging.getLogger("arkor")
-
-
-def index_of(state: RunState) -> dict[str, object]:
-    """What the journal's list of runs keeps of a run's state."""
-    wish = state.wish
-    key = wish.run_key if isinstance(wish, SubmitRequested) else None
-    return {
-        "name": state.name,
-        "job_id": state.job_id,
-        "status": state.status,
-        "settled": state.settled,
-        # A run that the backend refused leaves its key to the next one.
-        "run_key": None if state.status == "refused" else key,
-    }
 
 
 @dataclass(slots=True)

@@ -187,11 +187,14 @@ async def resume_orphaned(
 
 
 def orphans(options: TrainerOptions, *, project: Path | None = None) -> list[str]:
-    """The run ids of unfinished runs whose process died, oldest first; of one project, or all."""
+    """The run ids of unfinished runs whose process died, oldest first; of one project, or all.
+
+    A run that came from a file is none of them: its process was another journal's.
+    """
     owner, journal, now = current_owner(), open_journal(home_of(options)), time.time()
     found = []
     for row in reversed(journal.runs(project_root=project)):
-        lease = None if row.settled else journal.lease(row.run_id)
+        lease = None if row.settled or row.imported_at else journal.lease(row.run_id)
         if lease is not None and lease.gone(owner, now):
             found.append(row.run_id)
     return found

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
+from arkor.core.fold import RunState
 from arkor.store.schema import runs
 
-__all__ = ["COLUMNS", "NewRun", "RunRow", "new_run_id", "run_row"]
+__all__ = ["COLUMNS", "NewRun", "RunRow", "index_of", "new_run_id", "run_row"]
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
@@ -38,7 +39,10 @@ class NewRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRow:
-    """A run as listed. `created_at` is RFC 3339, UTC; `settled` is true if nothing is owed."""
+    """A run as listed. `created_at` is RFC 3339, UTC; `settled` is true if nothing is owed.
+
+    `imported_at` is when the log came from a file, if it did: nothing goes on with it unasked.
+    """
 
     run_id: str
     name: str
@@ -51,6 +55,7 @@ class RunRow:
     created_at: str
     status: str
     settled: bool
+    imported_at: str | None
 
 
 _NAMES: Final = tuple(each.name for each in fields(RunRow))
@@ -62,3 +67,16 @@ COLUMNS: Final = select(*(runs.c[name] for name in _NAMES))
 def run_row(row: Sequence[Any]) -> RunRow:
     """One row of `COLUMNS`."""
     return RunRow(**dict(zip(_NAMES, row, strict=True)))
+
+
+def index_of(state: RunState) -> dict[str, object]:
+    """What the journal's list of runs keeps of a run's state."""
+    index: dict[str, object] = {
+        "name": state.name,
+        "job_id": state.job_id,
+        "status": state.status,
+        "settled": state.settled,
+    }
+    # A run that the backend refused leaves its key to the next one. Otherwise a run has its key
+    # from the start, or, imported, none.
+    return index | {"run_key": None} if state.status == "refused" else index
