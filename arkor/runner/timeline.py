@@ -1,0 +1,297 @@
+"""What a run's log tells of its course, gathered in one pass and in constant memory."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple
+
+from arkor.core.calls import event_of
+from arkor.core.differences import RunFacts
+from arkor.core.events import CheckpointSaved, Event, Malformed, TrainingLog
+from arkor.core.excerpt import Excerpt
+from arkor.core.fold import INITIAL, RunState, fold
+from arkor.core.notes import (
+    Aborted,
+    Attached,
+    CancelRequested,
+    Note,
+    Reconciled,
+    Resumed,
+    StreamClosed,
+    StreamConflict,
+    StreamGap,
+    StreamOpened,
+    StreamOversize,
+    SubmitRefused,
+    SubmitRequested,
+    Submitted,
+    read_note,
+)
+from arkor.core.record import Record
+from arkor.core.series import Series
+from arkor.runner.deliveries import Deliveries
+from arkor.runner.pace import moment
+
+__all__ = ["METRICS", "Checkpoint", "Happening", "Taking", "Timeline", "When", "read_timeline"]
+
+METRICS: Final = ("loss", "eval_loss", "learning_rate", "samples_per_second")
+"""The figures of a log event that become curves."""
+
+Kind = Literal[
+    "aborted",
+    "adopted",
+    "cancel asked",
+    "conflict",
+    "connected",
+    "disconnected",
+    "gap",
+    "malformed",
+    "reconciled",
+    "refused",
+    "taken over",
+    "too large",
+]
+
+LOSSES: Final = ("gap", "conflict", "too large", "malformed")
+"""What says that the record of the backend's events may not be whole."""
+
+
+class When(NamedTuple):
+    """Where a figure belongs: the step, and seconds since 1970 by the backend's clock."""
+
+    step: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that befell the run on this side of the wire, at record `seq`."""
+
+    seq: int
+    at: str
+    kind: Kind
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """A process took the run: at its start, or after another one. `facts` is its provenance.
+
+    `clean` says whether nothing was under way when the process before ended; `None` at a start.
+    """
+
+    seq: int
+    at: str
+    how: Literal["submitted", "attached", "taken over"]
+    consumers: tuple[str, ...]
+    facts: Mapping[str, Any]
+    clean: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint that the backend saved, and how many artifacts came with it."""
+
+    seq: int
+    at: str
+    when: When
+    artifacts: int
+
+
+@dataclass(slots=True)
+class Timeline:
+    """The course of one run. What may be of any length is thinned out, and counted whole.
+
+    `kinds` counts what happened by its kind, `types` the records by theirs; `missing` counts
+    the event ids that were skipped, `repeated` the events that came again and were left out.
+    """
+
+    state: RunState = INITIAL
+    began: str | None = None
+    last: str | None = None
+    ended: str | None = None
+    series: dict[str, Series[When]] = field(default_factory=dict)
+    checkpoints: Excerpt[Checkpoint] = field(default_factory=lambda: Excerpt(200, 200))
+    takings: Excerpt[Taking] = field(default_factory=lambda: Excerpt(20, 20))
+    happenings: Excerpt[Happening] = field(default_factory=lambda: Excerpt(100, 200))
+    losses: Excerpt[Happening] = field(default_factory=lambda: Excerpt(50, 50))
+    kinds: Counter[str] = field(default_factory=Counter)
+    missing: int = 0
+    repeated: int = 0
+    deliveries: Deliveries = field(default_factory=Deliveries)
+
+    @property
+    def seconds(self) -> float:
+        """From the first record to the one that ends the run, or to the last one so far."""
+        if self.began is None or self.last is None:
+            return 0.0
+        until = self.ended or self.last
+        return (datetime.fromisoformat(until) - datetime.fromisoformat(self.began)).total_seconds()
+
+    @property
+    def reconnects(self) -> int:
+        """Connections to the event stream after the first."""
+        return max(self.kinds["connected"] - 1, 0)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing says that an event was lost, or was kept otherwise than it came."""
+        return not any(self.kinds[kind] for kind in LOSSES)
+
+    @property
+    def facts(self) -> RunFacts:
+        """The run summed up, to be compared with another."""
+        summaries = {name: each.summary() for name, each in self.series.items()}
+        return RunFacts(
+            self.state.run_id,
+            self.state.name,
+            self.state.status,
+            self.seconds,
+            self.state.config,
+            {name: found for name, found in summaries.items() if found is not None},
+            self.checkpoints.total,
+        )
+
+    def add(self, record: Record) -> None:
+        """Take the next record of the log."""
+        self.state = fold(self.state, record)
+        self.began = self.began or record.recorded_at
+        self.last = record.recorded_at
+        if self.ended is None and self.state.terminal:
+            self.ended = record.recorded_at
+        event = event_of(record, self.state)
+        if event is not None:
+            self._event(record, event)
+        elif (note := read_note(record)) is not None:
+            self.deliveries.add(record, note)
+            self._note(record, note)
+
+    def _event(self, record: Record, event: Event) -> None:
+        match event:
+            case TrainingLog(step):
+                when = When(step, moment(json.loads(record.data), record.recorded_at))
+                for name in METRICS:
+                    value = getattr(event, name)
+                    if value is not None:
+                        self._curve(name).add(when, value)
+            case CheckpointSaved(step, artifacts):
+                when = When(step, moment(json.loads(record.data), record.recorded_at))
+                saved = Checkpoint(record.seq, record.recorded_at, when, len(artifacts))
+                self.checkpoints.add(saved)
+            case Malformed(reason):
+                self._happened(record, "malformed", f"an event that is none: {reason}")
+
+    def _curve(self, name: str) -> Series[When]:
+        if name not in self.series:
+            self.series[name] = Series()
+        return self.series[name]
+
+    def _note(self, record: Record, note: Note) -> None:
+        match note:
+            case SubmitRequested():
+                self._taken(record, note, "submitted")
+            case Attached():
+                self._taken(record, note, "attached")
+            case Resumed():
+                self._taken(record, note, "taken over", note.clean)
+            case StreamClosed():
+                self.repeated += note.repeated
+            case StreamGap():
+                self.missing += _skipped(note)
+        if said := _words(note):
+            self._happened(record, *said)
+
+    def _taken(
+        self,
+        record: Record,
+        note: SubmitRequested | Attached | Resumed,
+        how: Literal["submitted", "attached", "taken over"],
+        clean: bool | None = None,
+    ) -> None:
+        facts = note.provenance
+        self.takings.add(Taking(record.seq, record.recorded_at, how, note.consumers, facts, clean))
+
+    def _happened(self, record: Record, kind: Kind, what: str) -> None:
+        happening = Happening(record.seq, record.recorded_at, kind, what)
+        self.kinds[kind] += 1
+        self.happenings.add(happening)
+        if kind in LOSSES:
+            self.losses.add(happening)
+
+
+def read_timeline(records: Iterable[Record]) -> Timeline:
+    """The timeline of a whole log, which is read once."""
+    timeline = Timeline()
+    for record in records:
+        timeline.add(record)
+    return timeline
+
+
+def _words(note: Note) -> tuple[Kind, str] | None:
+    """What a note says happened, for those that are about the run as a whole."""
+    match note:
+        case StreamOpened(None):
+            return "connected", "to the event stream, from its beginning"
+        case StreamOpened(last_id):
+            return "connected", f"to the event stream, behind event {last_id}"
+        case StreamClosed():
+            return "disconnected", _closing(note)
+        case StreamGap(after, before):
+            return "gap", f"no event came between the ids {after} and {before}"
+        case StreamConflict(sse_id, first):
+            earlier = "an earlier record" if first is None else f"record {first}"
+            return "conflict", f"the id {sse_id} came again with other content than {earlier} has"
+        case StreamOversize(event, length, sha256):
+            return "too large", f"{event} of {length:,} bytes was not kept; its SHA-256 is {sha256}"
+        case Resumed(epoch, clean):
+            under_way = "nothing was under way" if clean else "a call may have been under way"
+            return "taken over", f"by {_process(note)}, as owner number {epoch}; {under_way}"
+        case _:
+            return _wish_or_end(note)
+
+
+def _wish_or_end(note: Note) -> tuple[Kind, str] | None:
+    match note:
+        case Submitted(job, matched=True):
+            return "adopted", f"job {job.get('id')}, found by its likeness to what was sent"
+        case SubmitRefused(status, message):
+            return "refused", f"by the backend with status {status}: {message}"
+        case CancelRequested(reason):
+            return "cancel asked", "the backend was asked to stop the run" + _why(reason)
+        case Aborted(reason):
+            return "aborted", "the local wait was given up; the run went on" + _why(reason)
+        case Reconciled(job, cause):
+            return "reconciled", f"the job was asked for its end: {job.get('status')} ({cause})"
+        case _:
+            return None
+
+
+def _closing(note: StreamClosed) -> str:
+    counts = {
+        "events": note.events,
+        "pings": note.pings,
+        "repeated": note.repeated,
+        "malformed": note.malformed,
+        "failures in a row": note.failures,
+    }
+    said = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    return f"{note.reason} ({said or 'nothing came'})"
+
+
+def _process(note: Resumed) -> str:
+    facts = note.provenance
+    return f"process {facts.get('pid', '?')} on {facts.get('host', 'an unknown host')}"
+
+
+def _why(reason: str | None) -> str:
+    return "" if reason is None else f": {reason}"
+
+
+def _skipped(note: StreamGap) -> int:
+    """How many ids lie between the two; an id that is no number counts as one gap."""
+    try:
+        return max(int(note.before) - int(note.after) - 1, 1)
+    except ValueError:
+        return 1
