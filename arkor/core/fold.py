@@ -5,12 +5,13 @@ same log gives the same state anywhere, and everything else that knows something
 an index of this.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import takewhile
 from math import isfinite
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from arkor.core.events import (
     CheckpointSaved,
@@ -21,6 +22,9 @@ from arkor.core.events import (
     TrainingStarted,
     decode,
 )
+from arkor.core.extras import import_extra
+from arkor.core.frames import metric_table
+from arkor.core.metrics import metric_rows
 from arkor.core.notes import (
     Attached,
     CallbackCompleted,
@@ -37,7 +41,11 @@ from arkor.core.notes import (
 )
 from arkor.core.record import Record
 from arkor.core.wire import Job, parse_job
-from arkor.errors import ProtocolError
+from arkor.errors import JournalError, ProtocolError
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
 
 __all__ = [
     "INITIAL",
@@ -104,7 +112,8 @@ class RunState:
     `highest_id` the greatest id that is a number.
 
     `owner` is no part of the log, and makes no two states differ: the journal knows who has the
-    run at the moment, and nobody does once it is settled.
+    run at the moment, and nobody does once it is settled. Nor does `log`, which reads the records
+    again, for series that no state keeps.
     """
 
     run_id: str = ""
@@ -129,6 +138,7 @@ class RunState:
     wish: SubmitRequested | Attached | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     owner: RunOwner | None = field(default=None, compare=False)
+    log: Callable[[], Iterable[Record]] | None = field(default=None, compare=False, repr=False)
 
     @property
     def job_id(self) -> str | None:
@@ -155,6 +165,25 @@ class RunState:
     def consumer(self, name: str) -> Consumer:
         """The consumer of that name; one that has finished nothing if it is new."""
         return self.consumers.get(name) or Consumer(name)
+
+    def to_arrow(self) -> "pyarrow.Table":
+        """The metrics as a table, a row for each `training.log` up to this state's last record.
+
+        `seq` (the record's), `recorded_at` (UTC), `step`, `epoch`, `loss`, `eval_loss`,
+        `learning_rate` and `samples_per_second`; null where a figure was not reported. Raises
+        `ConfigError` without the extra `export`, `JournalError` if the log cannot be read.
+        """
+        if self.log is None:
+            raise JournalError(
+                "this state knows no log to read its metrics from; take it from `Journal.run`"
+            )
+        records = takewhile(lambda record: record.seq <= self.records, self.log())
+        return metric_table(metric_rows(records, self.job_id))
+
+    def to_pandas(self) -> "pandas.DataFrame":
+        """The table of `to_arrow` as a data frame. Raises what that does."""
+        import_extra("pandas", extra="export")
+        return self.to_arrow().to_pandas()
 
 
 INITIAL: Final = RunState()
@@ -269,7 +298,8 @@ def _note(state: RunState, record: Record, note: Note) -> RunState:
         case Resumed():
             # A consumer that is new to the run had no call under way.
             state = state if note.clean else _doubt(state)
-            return _owned(state, note.consumers, note.provenance)
+            code = state.provenance if note.without_code else note.provenance
+            return _owned(state, note.consumers, code)
         case CallbackCompleted() | CallbackFailed():
             return _receipt(state, note)
         case StepCompleted():

@@ -92,7 +92,11 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """Another process, or the same one again, took the run. `clean` if nothing was under way."""
+    """Another process, or the same one again, took the run. `clean` if nothing was under way.
+
+    `without_code` if it took the run only to say something about it, as `arkor adopt` does: what
+    runs is still what the owner before it recorded.
+    """
 
     TYPE: ClassVar = "arkor.resumed"
 
@@ -100,6 +104,7 @@ class Resumed:
     clean: bool
     consumers: tuple[str, ...] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    without_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,18 +68,25 @@ def open_run(session: Session, run_id: str, epoch: int) -> OwnedRun:
 
 
 def take(
-    tx: Transaction, row: RunRow, consumers: tuple[str, ...], provenance: Mapping[str, Any]
+    tx: Transaction,
+    row: RunRow,
+    consumers: tuple[str, ...],
+    provenance: Mapping[str, Any],
+    *,
+    without_code: bool = False,
 ) -> int:
     """Take an earlier run over, and note it; the new epoch. A settled one is only looked at.
 
-    Raises `RunOwnedError` if a living process is waiting on it.
+    `without_code` leaves what a resume loads as the owner before recorded it. Raises
+    `RunOwnedError` if a living process is waiting on it.
     """
     before = tx.lease(row.run_id)
     if row.settled:
         return before.epoch if before else 0
     epoch = tx.take_lease(row.run_id, current_owner(), adopt="idle")
     clean = before is None or before.state != "active"
-    tx.append(row.run_id, [entry_of(Resumed(epoch, clean, consumers, provenance))], epoch=epoch)
+    note = Resumed(epoch, clean, consumers, provenance, without_code)
+    tx.append(row.run_id, [entry_of(note)], epoch=epoch)
     return epoch
 
 

@@ -166,7 +166,8 @@ async def _adopt_job(id: str, job_id: str, options: TrainerOptions) -> Job:
     async with session, session.connect() as api:
         job = await api.get_job(session.scope, job_id)
         session.keep_token_of(job.config)
-    run = _take_recorded(session, state, state.named, state.provenance)
+    provenance = await asyncio.to_thread(describe, None)
+    run = _take_recorded(session, state, state.named, provenance, without_code=True)
     run.append([submitted(run, job, matched=True)], durable=True)
     run.rest()
     return job
@@ -290,11 +291,16 @@ async def _resumed(run_id: str, submit_again: bool, plan: Plan) -> Submission:
 
 
 def _take_recorded(
-    session: Session, state: RunState, consumers: tuple[str, ...], provenance: Mapping[str, Any]
+    session: Session,
+    state: RunState,
+    consumers: tuple[str, ...],
+    provenance: Mapping[str, Any],
+    *,
+    without_code: bool = False,
 ) -> OwnedRun:
     with open_writer(session.home).transaction(durable=True) as tx:
         (row,) = tx.find_runs(run_id=state.run_id)
-        epoch = take(tx, row, consumers, provenance)
+        epoch = take(tx, row, consumers, provenance, without_code=without_code)
     return open_run(session, state.run_id, epoch)
 
 
