@@ -3,23 +3,25 @@
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from arkor.cli.arguments import Id, Json
 from arkor.cli.door import Exit
+from arkor.cli.owners import owner_facts, owner_json
 from arkor.cli.ownership import in_words, is_orphan, lease_of, to_json
 from arkor.cli.place import journal, store_home
 from arkor.cli.render import note, show, show_facts, show_json, show_json_line, show_table, when
 from arkor.cli.wording import summary
-from arkor.core.fold import RunState
+from arkor.core.fold import INITIAL, RunState, fold
+from arkor.core.owners import RecordedOwner, owner_of
 from arkor.core.record import Record
 from arkor.errors import CloudApiError
 
 if TYPE_CHECKING:
-    from arkor.store.journal import RunRow
+    from arkor.store.journal import Journal, RunRow
     from arkor.store.lease import Lease
 
 __all__ = ["cancel", "events", "runs", "show_run"]
@@ -71,17 +73,18 @@ def runs(
 
 
 def show_run(id: Id, as_json: Json = False) -> None:
-    """Show what the journal says about one run.
+    """Show what the journal says about one run: its state, and who had it with which code.
 
     Examples: `arkor show @last`, `arkor show 01KA --json`
     """
     book = journal()
-    state = book.run(id)
-    lease = lease_of(book, book.row(state.run_id))
+    row = book.row(id)
+    state, owners = _read(book, row.run_id)
+    lease = lease_of(book, row)
     if as_json:
-        show_json(_state(state, lease))
+        show_json(_state(state, lease) | {"owners": [owner_json(each) for each in owners]})
     else:
-        show_facts(_facts(state, lease))
+        show_facts(_facts(state, lease, owners))
 
 
 def events(
@@ -139,6 +142,16 @@ def cancel(id: Id) -> None:
     note(f"asked the backend to stop job {job.id}, which is {job.status} now")
 
 
+def _read(book: "Journal", run_id: str) -> tuple[RunState, list[RecordedOwner]]:
+    """What the log adds up to, and the owners it names, in one reading."""
+    state, owners = INITIAL, []
+    for record in book.records(run_id):
+        state = fold(state, record)
+        if (owner := owner_of(record)) is not None:
+            owners.append(owner)
+    return state, owners
+
+
 def _row(row: "RunRow", lease: "Lease | None") -> dict[str, Any]:
     return {
         "runId": row.run_id,
@@ -175,7 +188,9 @@ def _state(state: RunState, lease: "Lease | None") -> dict[str, Any]:
     }
 
 
-def _facts(state: RunState, lease: "Lease | None") -> Iterator[tuple[str, object]]:
+def _facts(
+    state: RunState, lease: "Lease | None", owners: Sequence[RecordedOwner]
+) -> Iterator[tuple[str, object]]:
     job = state.job
     yield "run", state.run_id
     yield "job", state.job_id
@@ -188,7 +203,6 @@ def _facts(state: RunState, lease: "Lease | None") -> Iterator[tuple[str, object
         yield "started", when(job.started_at)
         yield "ended", when(job.completed_at)
     yield "backend", state.wish and state.wish.base_url
-    yield "entry", state.provenance.get("entry")
     yield "model", state.config.get("model")
     for name, value in state.latest.items():
         yield f"last {name}", f"{value:.6g}"
@@ -197,6 +211,7 @@ def _facts(state: RunState, lease: "Lease | None") -> Iterator[tuple[str, object
     yield "records", state.records
     for name in _consumers(state):
         yield f"callbacks {name}", _progress(state, name)
+    yield from owner_facts(owners)
     yield "head", state.head.hex()
 
 
