@@ -15,6 +15,7 @@
     │   ├── JournalCorruptError
     │   ├── JournalTooNewError
     │   ├── NoSuchRunError       (also a LookupError) no run goes by that id, or several do
+    │   │   └── RunPrunedError   the run's records were removed; perhaps there is an archive
     │   └── RunOwnedError        another living process owns the run
     ├── SubmissionInDoubtError   a crashed submission may have created one of several jobs
     ├── StreamExhaustedError     the event stream failed too often in a row
@@ -41,6 +42,7 @@ __all__ = [
     "ProjectStateError",
     "ProtocolError",
     "RunOwnedError",
+    "RunPrunedError",
     "StreamExhaustedError",
     "SubmissionInDoubtError",
     "TrainingCancelledError",
@@ -132,6 +134,20 @@ class NoSuchRunError(JournalError, LookupError):
     def __init__(self, message: str, *, path: object = None, matches: tuple[str, ...] = ()) -> None:
         super().__init__(message, path=path)
         self.matches = matches
+
+
+class RunPrunedError(NoSuchRunError):
+    """The run's records were removed from the journal; `archive` is the file that has them.
+
+    `archive` is `None` if the records were removed without one.
+    """
+
+    def __init__(
+        self, message: str, *, run_id: str, archive: str | None = None, path: object = None
+    ) -> None:
+        super().__init__(message, path=path, matches=(run_id,))
+        self.run_id = run_id
+        self.archive = archive
 
 
 class RunOwnedError(JournalError):

@@ -77,6 +77,7 @@ PROMISED = [
     "JournalTooNewError",
     "NoSuchRunError",
     "RunOwnedError",
+    "RunPrunedError",
     "SubmissionInDoubtError",
     "StreamExhaustedError",
     "AbortError",

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +14,10 @@ from arkor.core.fold import INITIAL, RunOwner, RunState, fold, fold_all
 from arkor.core.record import Record
 from arkor.errors import NoSuchRunError
 from arkor.store.database import ReadDoor
+from arkor.store.exporting import export
 from arkor.store.lease import Lease, current_owner
 from arkor.store.paths import journal_path
+from arkor.store.prune import Tombstone, read_tombstone
 from arkor.store.query import read_first, read_lease, read_page
 from arkor.store.runs import COLUMNS, RunRow, run_row
 from arkor.store.schema import runs
@@ -41,7 +44,8 @@ class Journal:
     """The runs and their logs, read-only, for any thread; safe beside a running owner.
 
     Every method raises `JournalError` if the journal cannot be read: `JournalTooNewError` if a
-    newer Arkor wrote it, `JournalCorruptError` if it is damaged.
+    newer Arkor wrote it, `JournalCorruptError` if it is damaged. Reading the log of a run that was
+    pruned raises `RunPrunedError`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -95,7 +99,8 @@ class Journal:
         """
         run_id = self.resolve(id)
         state = fold_all(self.records(run_id))
-        return replace(state, owner=_owner(self.lease(run_id)))
+        log = partial(self.records, run_id)
+        return replace(state, owner=_owner(self.lease(run_id)), log=log)
 
     def records(self, id: str, after: int = 0, limit: int | None = None) -> Iterator[Record]:
         """The run's records behind record `after`, in order, as far as they are there by now.
@@ -110,6 +115,7 @@ class Journal:
                 run_id, after, PAGE_RECORDS if left is None else min(left, PAGE_RECORDS)
             )
             if not page:
+                self._refuse_pruned(run_id)
                 return
             yield from page
             after = page[-1].seq
@@ -132,10 +138,25 @@ class Journal:
                 return
             await asyncio.sleep(POLL)
 
+    def export(self, id: str, format: str = "jsonl") -> Iterator[bytes]:
+        """The run's whole log as a file, in pieces: `jsonl`, `csv`, `parquet` or `cloudevents`.
+
+        Streamed as `records` is, and never sampled; each piece of a format of lines is one line.
+        `jsonl` is what `arkor import` reads, and all that a digest covers. Raises `ConfigError`
+        for another format, or for `parquet` without the extra `export`; `NoSuchRunError` as
+        `resolve` does.
+        """
+        return export(self.records(self.resolve(id)), format)
+
     def find_sse(self, run_id: str, sse_id: str, data: str | None = None) -> Record | None:
         """The run's first record with that event id, and with that data where it is given."""
         with self._door.connect() as connection:
             return read_first(connection, run_id, sse_id, data)
+
+    def tombstone(self, run_id: str) -> Tombstone | None:
+        """What is left of the run's log, if it was pruned."""
+        with self._door.connect() as connection:
+            return read_tombstone(connection, run_id)
 
     def lease(self, run_id: str) -> Lease | None:
         """Who owns the run, or did; `None` if there is no such run."""
@@ -153,6 +174,12 @@ class Journal:
             self._run_ids.add(run_id)
             return run_id
         return id
+
+    def _refuse_pruned(self, run_id: str) -> None:
+        # Asked at each end of a log: it may have been removed since its first page was read.
+        stone = self.tombstone(run_id)
+        if stone is not None:
+            raise stone.refusal(self.path)
 
     def _is_over(self, run_id: str, state: RunState) -> bool:
         if not state.terminal:

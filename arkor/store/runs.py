@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import select
 
 from arkor.core.fold import RunState
-from arkor.store.schema import runs
+from arkor.store.schema import pruned, runs
 
 __all__ = ["COLUMNS", "NewRun", "RunRow", "index_of", "new_run_id", "run_row"]
 
@@ -42,6 +42,7 @@ class RunRow:
     """A run as listed. `created_at` is RFC 3339, UTC; `settled` is true if nothing is owed.
 
     `imported_at` is when the log came from a file, if it did: nothing goes on with it unasked.
+    `pruned` is true if its records were removed: only this row is left of it.
     """
 
     run_id: str
@@ -56,11 +57,15 @@ class RunRow:
     status: str
     settled: bool
     imported_at: str | None
+    pruned: bool
 
 
 _NAMES: Final = tuple(each.name for each in fields(RunRow))
 
-COLUMNS: Final = select(*(runs.c[name] for name in _NAMES))
+COLUMNS: Final = select(
+    *(runs.c[name] for name in _NAMES if name != "pruned"),
+    pruned.c.run.is_not(None).label("pruned"),
+).select_from(runs.outerjoin(pruned, pruned.c.run == runs.c.id))
 """The query that `run_row` reads."""
 
 
