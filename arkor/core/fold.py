@@ -22,9 +22,6 @@ from arkor.core.events import (
     TrainingStarted,
     decode,
 )
-from arkor.core.extras import import_extra
-from arkor.core.frames import metric_table
-from arkor.core.metrics import metric_rows
 from arkor.core.notes import (
     Attached,
     CallbackCompleted,
@@ -177,11 +174,16 @@ class RunState:
             raise JournalError(
                 "this state knows no log to read its metrics from; take it from `Journal.run`"
             )
+        from arkor.core.frames import metric_table
+        from arkor.core.metrics import metric_rows
+
         records = takewhile(lambda record: record.seq <= self.records, self.log())
         return metric_table(metric_rows(records, self.job_id))
 
     def to_pandas(self) -> "pandas.DataFrame":
         """The table of `to_arrow` as a data frame. Raises what that does."""
+        from arkor.core.extras import import_extra
+
         import_extra("pandas", extra="export")
         return self.to_arrow().to_pandas()
 

@@ -14,7 +14,6 @@ from arkor.core.fold import INITIAL, RunOwner, RunState, fold, fold_all
 from arkor.core.record import Record
 from arkor.errors import NoSuchRunError
 from arkor.store.database import ReadDoor
-from arkor.store.exporting import export
 from arkor.store.lease import Lease, current_owner
 from arkor.store.paths import journal_path
 from arkor.store.prune import Tombstone, read_tombstone
@@ -146,6 +145,8 @@ class Journal:
         for another format, or for `parquet` without the extra `export`; `NoSuchRunError` as
         `resolve` does.
         """
+        from arkor.store.exporting import export
+
         return export(self.records(self.resolve(id)), format)
 
     def find_sse(self, run_id: str, sse_id: str, data: str | None = None) -> Record | None:
