@@ -4,15 +4,20 @@ import io
 import sys
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
-from arkor.cli import account, backend, init, replay, resume, runs, start, watch
+from arkor.cli import account, backend, doctor, init, replay, resume, runs, start, watch
 from arkor.cli.door import ErrorDoor
+from arkor.cli.place import journal_at
 from arkor.cli.render import show
 
 __all__ = ["app", "main"]
+
+BEGINS: Final = frozenset({"start", "import"})
+"""The commands that make a journal where there is none; to the others it must be there."""
 
 app = typer.Typer(
     name="arkor",
@@ -44,6 +49,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def common(
+    ctx: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -54,12 +60,22 @@ def common(
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Ask nothing: take the defaults.")
     ] = False,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The journal to use, such as a copy; what only reads changes nothing there.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Drive fine-tuning runs, with every event of a run in a durable local journal.
 
     `arkor init` writes a project that runs; `arkor start --backend local` trains it on this
     machine; `arkor runs`, `arkor show @last` and `arkor events @last` read the journal.
     """
+    if journal is not None:
+        ctx.with_resource(journal_at(journal, create=ctx.invoked_subcommand in BEGINS))
 
 
 app.command()(init.init)
@@ -74,4 +90,5 @@ app.command("show")(runs.show_run)
 app.command()(runs.events)
 app.command()(runs.cancel)
 app.command()(account.whoami)
+app.command()(doctor.doctor)
 app.add_typer(backend.app, name="backend")

@@ -70,7 +70,7 @@ def _examine(row: RunRow, lease: Lease) -> Finding | None:
     return Finding(
         "runs.orphaned",
         "warning",
-        f"{run}: {who} followed it, and has ended",
+        f"{run}: {who} followed it, and does no more",
         f"`arkor resume {row.run_id}`",
     )
 
