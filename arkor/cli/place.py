@@ -1,15 +1,19 @@
 """Where a command looks: the store's folder, the journal in it, the backend."""
 
 import contextlib
+import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from arkor.errors import ArkorError
+from arkor.errors import ArkorError, ConfigError
 
 if TYPE_CHECKING:
     from arkor.store.journal import Journal
 
-__all__ = ["backend_address", "journal", "store_home", "working_in"]
+__all__ = ["backend_address", "journal", "journal_at", "store_home", "working_in"]
+
+JOURNAL: Final = "ARKOR_JOURNAL_URL"
 
 
 def store_home(given: Path | None = None) -> Path:
@@ -25,6 +29,27 @@ def journal() -> "Journal":
     from arkor.store.journal import open_journal
 
     return open_journal(store_home())
+
+
+@contextlib.contextmanager
+def journal_at(file: Path, *, create: bool) -> Iterator[None]:
+    """Let `file` be the journal while the block lasts, as `ARKOR_JOURNAL_URL` does.
+
+    Raises `ConfigError` if it is not there, unless it may be created.
+    """
+    path = file.expanduser().absolute()
+    if path.is_dir():
+        raise ConfigError(f"--journal {path} is a folder; name the file in it", field="journal")
+    if not create and not path.exists():
+        raise ConfigError(f"there is no journal {path}; see --journal", field="journal")
+    before = os.environ.get(JOURNAL)
+    os.environ[JOURNAL] = f"sqlite:///{path}"
+    try:
+        yield
+    finally:
+        del os.environ[JOURNAL]
+        if before is not None:
+            os.environ[JOURNAL] = before
 
 
 def backend_address() -> str | None:
