@@ -115,8 +115,7 @@ VIEWS = {
             CASE WHEN leases.state <> 'released' THEN leases.pid END AS owner_pid,
             leases.epoch AS epoch,
             CASE WHEN leases.state <> 'released' THEN
-                strftime('%Y-%m-%dT%H:%M:%fZ', leases.expires_at, 'unixepoch')
-                END AS lease_expires_at,
+                {text_of("CAST(leases.expires_at * 1000000 AS INTEGER)")} END AS lease_expires_at,
             pruned.pruned_at AS pruned_at, pruned.archive AS archive,
             pruned.archive_sha256 AS archive_sha256
         FROM runs
@@ -158,14 +157,14 @@ VIEWS = {
             ELSE 'failed' END AS outcome,
         coalesce({flag("done")}, 0) AS done,
         {number("seconds")} AS seconds, {text("error")} AS error
-    FROM ({notes(COMPLETED, FAILED)})""",
+    FROM ({notes(COMPLETED, FAILED)}) WHERE json IS NOT NULL""",
     "v_steps": f"""
     SELECT run_id, seq, {text_of("microseconds")} AS recorded_at,
         {text("consumer")} AS consumer, {whole("record")} AS record,
         {text("callback")} AS callback, {whole("place")} AS place,
         {text("kind")} AS kind, {text("key")} AS key, {text("arguments")} AS arguments,
         {json_at("result")} AS result, nullif({json_at("error")}, 'null') AS error
-    FROM ({notes("arkor.step.completed")})""",
+    FROM ({notes("arkor.step.completed")}) WHERE json IS NOT NULL""",
 }
 
 
