@@ -73,6 +73,19 @@ class WriteDoor(Door):
             with connection.begin():
                 yield connection
 
+    def compact(self) -> int:
+        """Give the room of what was pruned back to the disk; how many bytes that were.
+
+        Raises `JournalError` as `transaction` does; the journal then has all that it had.
+        """
+        self._refuse_if_gone()
+        with self._locked(), sqlite.translated(self.path):
+            connection = self._opened(create=False)
+            free = sqlite.free_bytes(connection)
+            sqlite.compact(connection)
+            self._pages = sqlite.log_pages(self.path)
+        return free
+
     def wrote(self, size: int) -> None:
         """Count the bytes of a transaction, so that checkpoints come in time."""
         # Each commit writes the pages that it touches whole: about three besides the data's.

@@ -26,9 +26,14 @@ from arkor.store.schema import metadata
 __all__ = [
     "CHECKPOINT_PAGES",
     "PAGE",
+    "as_stored",
     "backup",
     "checkpoint",
+    "compact",
+    "damage",
+    "free_bytes",
     "is_current",
+    "is_undecodable",
     "is_whole",
     "log_pages",
     "open_copy",
@@ -220,6 +225,38 @@ def checkpoint(connection: Connection) -> int:
     return int(logged - folded)
 
 
+def free_bytes(connection: Connection) -> int:
+    """How much room in the file is free for what will be written next."""
+    driver = _driver(connection)
+    (pages,) = driver.execute("PRAGMA freelist_count").fetchone()
+    (size,) = driver.execute("PRAGMA page_size").fetchone()
+    return int(pages * size)
+
+
+def compact(connection: Connection) -> None:
+    """Give the free room in the file back to the disk. Only for who holds the journal's lock.
+
+    Takes as much room beside it for a while. Readers go on with what they see.
+    """
+    driver = _driver(connection)
+    driver.execute("VACUUM")
+    # The log has a copy of the whole file now. A reader that still needs it keeps it from going.
+    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def damage(connection: Connection) -> list[str]:
+    """What SQLite finds wrong with the file: its pages, its indexes, its references."""
+    driver = _driver(connection)
+    found = [line for (line,) in driver.execute("PRAGMA integrity_check(100)") if line != "ok"]
+    broken = driver.execute(
+        'SELECT "table", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2'
+    )
+    return found + [
+        f"{count} rows of {table} belong to a row of {parent} that is not there"
+        for table, parent, count in broken
+    ]
+
+
 def backup(connection: Connection, target: Path) -> None:
     """Copy the whole journal to `target`, replacing it, durable when this returns.
 
@@ -228,13 +265,43 @@ def backup(connection: Connection, target: Path) -> None:
     part = target.with_name(f"{target.name}.part")
     part.unlink(missing_ok=True)
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-    copy = sqlite3.connect(part)
     try:
-        _driver(connection).backup(copy)
-    finally:
-        copy.close()
-    part.replace(target)
+        copy = sqlite3.connect(part)
+        try:
+            _driver(connection).backup(copy)
+            # One file, which also stands on a disk that nothing can be written to.
+            copy.execute("PRAGMA journal_mode=DELETE").fetchall()
+        finally:
+            copy.close()
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     sync_folder(target.parent)
+
+
+@contextmanager
+def as_stored(connection: Connection) -> Iterator[None]:
+    """Read text that is no UTF-8 as its bytes while the block lasts, rather than not at all."""
+    driver = _driver(connection)
+    driver.text_factory = _text
+    try:
+        yield
+    finally:
+        driver.text_factory = str
+
+
+def _text(stored: bytes) -> str | bytes:
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        return stored
+
+
+def is_undecodable(error: Exception) -> bool:
+    """Whether `error` is about text that is no UTF-8."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, sqlite3.OperationalError) and "decode to UTF-8" in str(cause)
 
 
 @contextmanager
@@ -253,7 +320,7 @@ def _journal_error(error: BaseException | None, path: Path) -> JournalError:
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return JournalCorruptError(
             f"the journal {path} is damaged ({error}); it was left as it is. "
-            "`arkor doctor` says what can be salvaged",
+            "`arkor store salvage -o NEW.db` saves what is whole into a new journal",
             path=path,
         )
     return JournalError(

@@ -124,6 +124,13 @@ class Writer:
             raise JournalError(f"the journal {self.path} has lost its salt", path=self.path)
         return bytes.fromhex(salt)
 
+    def compact(self) -> int:
+        """Give the room of what was pruned back to the disk; how many bytes that were.
+
+        Takes as much room again for a while, and keeps other writers waiting.
+        """
+        return self._door.compact()
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         self._door.close()
