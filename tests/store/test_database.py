@@ -240,7 +240,7 @@ def test_a_damaged_file_is_refused_and_left_as_it_is(tmp_path: Path, damage: byt
     path = tmp_path / "arkor.db"
     path.write_bytes(damage)
     for use in (lambda: Writer(path).salt, lambda: Journal(path).runs()):
-        with pytest.raises(JournalCorruptError, match="arkor doctor"):
+        with pytest.raises(JournalCorruptError, match="arkor store salvage"):
             use()
     assert path.read_bytes() == damage
 
