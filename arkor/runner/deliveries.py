@@ -88,6 +88,21 @@ class Deliveries:
         """The tallies by consumer and callback."""
         return [self.tallies[key] for key in sorted(self.tallies)]
 
+    @property
+    def finished(self) -> int:
+        """Calls that returned."""
+        return sum(each.calls for each in self.tallies.values())
+
+    @property
+    def repeated(self) -> int:
+        """Calls that returned, at their second attempt or later."""
+        return sum(each.repeated for each in self.tallies.values())
+
+    @property
+    def raised(self) -> int:
+        """Attempts that raised."""
+        return sum(each.failures for each in self.tallies.values())
+
     def add(self, record: Record, note: Note) -> None:
         """Take a note of the log, which need not be about a call."""
         match note:

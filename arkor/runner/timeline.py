@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from arkor.core.calls import event_of
 from arkor.core.differences import RunFacts
@@ -14,7 +14,6 @@ from arkor.core.excerpt import Excerpt
 from arkor.core.fold import INITIAL, RunState, fold
 from arkor.core.notes import (
     Aborted,
-    Attached,
     CancelRequested,
     Note,
     Reconciled,
@@ -25,16 +24,16 @@ from arkor.core.notes import (
     StreamOpened,
     StreamOversize,
     SubmitRefused,
-    SubmitRequested,
     Submitted,
     read_note,
 )
+from arkor.core.owners import RecordedOwner, owner_of
 from arkor.core.record import Record
 from arkor.core.series import Series
 from arkor.runner.deliveries import Deliveries
 from arkor.runner.pace import moment
 
-__all__ = ["METRICS", "Checkpoint", "Happening", "Taking", "Timeline", "When", "read_timeline"]
+__all__ = ["METRICS", "Checkpoint", "Happening", "Timeline", "When", "read_timeline"]
 
 METRICS: Final = ("loss", "eval_loss", "learning_rate", "samples_per_second")
 """The figures of a log event that become curves."""
@@ -67,27 +66,16 @@ class When(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something that befell the run on this side of the wire, at record `seq`."""
+    """Something that befell the run on this side of the wire, at record `seq`.
 
-    seq: int
-    at: str
-    kind: Kind
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Taking:
-    """A process took the run: at its start, or after another one. `facts` is its provenance.
-
-    `clean` says whether nothing was under way when the process before ended; `None` at a start.
+    `when` has the step that the run had last reported.
     """
 
     seq: int
     at: str
-    how: Literal["submitted", "attached", "taken over"]
-    consumers: tuple[str, ...]
-    facts: Mapping[str, Any]
-    clean: bool | None = None
+    when: When
+    kind: Kind
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +102,14 @@ class Timeline:
     ended: str | None = None
     series: dict[str, Series[When]] = field(default_factory=dict)
     checkpoints: Excerpt[Checkpoint] = field(default_factory=lambda: Excerpt(200, 200))
-    takings: Excerpt[Taking] = field(default_factory=lambda: Excerpt(20, 20))
+    owners: Excerpt[RecordedOwner] = field(default_factory=lambda: Excerpt(20, 20))
     happenings: Excerpt[Happening] = field(default_factory=lambda: Excerpt(100, 200))
     losses: Excerpt[Happening] = field(default_factory=lambda: Excerpt(50, 50))
     kinds: Counter[str] = field(default_factory=Counter)
     missing: int = 0
     repeated: int = 0
     deliveries: Deliveries = field(default_factory=Deliveries)
+    _step: int = 0
 
     @property
     def seconds(self) -> float:
@@ -167,10 +156,13 @@ class Timeline:
         elif (note := read_note(record)) is not None:
             self.deliveries.add(record, note)
             self._note(record, note)
+            if (owner := owner_of(record)) is not None:
+                self.owners.add(owner)
 
     def _event(self, record: Record, event: Event) -> None:
         match event:
             case TrainingLog(step):
+                self._step = step
                 when = When(step, moment(json.loads(record.data), record.recorded_at))
                 for name in METRICS:
                     value = getattr(event, name)
@@ -190,12 +182,6 @@ class Timeline:
 
     def _note(self, record: Record, note: Note) -> None:
         match note:
-            case SubmitRequested():
-                self._taken(record, note, "submitted")
-            case Attached():
-                self._taken(record, note, "attached")
-            case Resumed():
-                self._taken(record, note, "taken over", note.clean)
             case StreamClosed():
                 self.repeated += note.repeated
             case StreamGap():
@@ -203,18 +189,9 @@ class Timeline:
         if said := _words(note):
             self._happened(record, *said)
 
-    def _taken(
-        self,
-        record: Record,
-        note: SubmitRequested | Attached | Resumed,
-        how: Literal["submitted", "attached", "taken over"],
-        clean: bool | None = None,
-    ) -> None:
-        facts = note.provenance
-        self.takings.add(Taking(record.seq, record.recorded_at, how, note.consumers, facts, clean))
-
     def _happened(self, record: Record, kind: Kind, what: str) -> None:
-        happening = Happening(record.seq, record.recorded_at, kind, what)
+        when = When(self._step, datetime.fromisoformat(record.recorded_at).timestamp())
+        happening = Happening(record.seq, record.recorded_at, when, kind, what)
         self.kinds[kind] += 1
         self.happenings.add(happening)
         if kind in LOSSES:
