@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -410,23 +411,25 @@ def as_text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-@pytest.fixture
-def duckdb(path: Path, tmp_path: Path, need: Any) -> Iterator[Ask]:
+@pytest.fixture(name="duckdb")
+def ask_duckdb(path: Path, tmp_path: Path, need: Any) -> Iterator[Ask]:
     """Asks DuckDB, which has attached the journal as the page says."""
-    module = pytest.importorskip("duckdb")
-    extensions = pytest.importorskip("duckdb_extensions")
+    need(find_spec("duckdb_extension_sqlite_scanner"), "DuckDB: pip install 'arkor[dev]'")
+    import duckdb
+    import duckdb_extensions
+
     (attach,) = re.findall(r"^ATTACH 'arkor.db' .*$", PAGE, re.M)
     place = {"extension_directory": str(tmp_path / "extensions")}
-    with module.connect(config=place) as connection:
-        extensions.import_extension("sqlite_scanner", con=connection)
+    with duckdb.connect(config=place) as connection:
+        duckdb_extensions.import_extension("sqlite_scanner", con=connection)
         connection.execute(attach.replace("arkor.db", str(path)))
         yield lambda query: connection.execute(query).fetchall()
 
 
-@pytest.fixture
-def datasette(path: Path, need: Any) -> Iterator[httpx.Client]:
+@pytest.fixture(name="datasette")
+def serve_datasette(path: Path, need: Any) -> Iterator[httpx.Client]:
     """Datasette, started as the page says."""
-    pytest.importorskip("datasette")
+    need(find_spec("datasette"), "Datasette: pip install 'arkor[dev]'")
     command = [sys.executable, "-m", "datasette", path, "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr
