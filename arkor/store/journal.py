@@ -10,9 +10,11 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, func, or_, select
 
+from arkor.core.anchor import parse_heads
 from arkor.core.fold import INITIAL, RunOwner, RunState, fold, fold_all
 from arkor.core.record import Record
-from arkor.errors import NoSuchRunError
+from arkor.core.verify import VerifyReport
+from arkor.errors import ConfigError, NoSuchRunError
 from arkor.store.database import ReadDoor
 from arkor.store.lease import Lease, current_owner
 from arkor.store.paths import journal_path
@@ -20,6 +22,7 @@ from arkor.store.prune import Tombstone, read_tombstone
 from arkor.store.query import read_first, read_lease, read_page
 from arkor.store.runs import COLUMNS, RunRow, run_row
 from arkor.store.schema import runs
+from arkor.store.verify import verify_run
 
 __all__ = ["Journal", "RunRow", "open_journal"]
 
@@ -148,6 +151,23 @@ class Journal:
         from arkor.store.exporting import export
 
         return export(self.records(self.resolve(id)), format)
+
+    def verify(self, id: str, head: str | None = None) -> VerifyReport:
+        """Check the run's whole log against its chain of digests, in constant memory.
+
+        `head` is a digest in hex that was kept elsewhere, or a line of `arkor anchor`, or several,
+        one a line: only against these a log is found that was cut, or rewritten as a whole. A log
+        that has grown since is fine. Raises `ConfigError` for a head that is none or is that of
+        another run, `NoSuchRunError` as `resolve` does.
+        """
+        run_id = self.resolve(id)
+        heads = [] if head is None else parse_heads(head)
+        for anchor in heads:
+            if anchor.run_id not in (None, run_id):
+                raise ConfigError(
+                    f"the anchor is of run {anchor.run_id}, and not of run {run_id}", field="head"
+                )
+        return verify_run(self._door, run_id, heads)
 
     def find_sse(self, run_id: str, sse_id: str, data: str | None = None) -> Record | None:
         """The run's first record with that event id, and with that data where it is given."""

@@ -1,0 +1,153 @@
+"""Reading a run's log for its check: as the file has it, page by page, whatever is in there."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from itertools import islice
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from arkor.core.anchor import Anchor
+from arkor.core.tampering import Finding, Row, recorded_as
+from arkor.core.verify import Standing, VerifyReport, check_heads, reported, verify_rows
+from arkor.store import sqlite
+from arkor.store.database import ReadDoor
+from arkor.store.moment import rfc3339
+from arkor.store.prune import Tombstone, read_tombstone
+from arkor.store.schema import kinds, records, runs
+
+__all__ = ["verify_run"]
+
+PAGE: Final = 10_000
+"""Records that are read in one go; nothing is held between two of them."""
+
+SEARCHED: Final = 1_000_000
+"""How many records of other runs are looked at for where a row comes from."""
+
+_RECORD = select(
+    records.c.seq,
+    records.c.kind,
+    records.c.sse_id,
+    records.c.recorded_at,
+    records.c.data,
+    records.c.digest,
+)
+
+
+def verify_run(door: ReadDoor, run_id: str, heads: Sequence[Anchor] = ()) -> VerifyReport:
+    """Check the log of a run that the journal has. See `Journal.verify`."""
+    with door.connect() as connection:
+        run = connection.execute(select(runs.c.id).where(runs.c.run_id == run_id)).scalar_one()
+    others = _Others(door, run)
+    report = verify_rows(run_id, _rows(door, run), heads, others.find)
+    # Asked afterwards: a run may be pruned while it is read.
+    with door.connect() as connection:
+        tombstone = read_tombstone(connection, run_id)
+    if tombstone is None:
+        return report
+    return _of_pruned(tombstone, heads, any(True for _ in _rows(door, run)))
+
+
+def _rows(door: ReadDoor, run: int, after: Any = None) -> Iterator[Row]:
+    """The run's rows behind the one that is numbered `after`, by number."""
+    stored = False
+    while True:
+        read = 0
+        with door.connect() as connection:
+            try:
+                with sqlite.as_stored(connection) if stored else nullcontext():
+                    for row in _page(connection, run, after):
+                        after, read = row[0], read + 1
+                        yield row
+            except Exception as error:
+                if stored or not sqlite.is_undecodable(error):
+                    raise
+                stored, read = True, PAGE  # that row again, and what is behind it
+        if read < PAGE:
+            return
+
+
+def _page(connection: Connection, run: int, after: Any) -> Iterator[Row]:
+    query = _RECORD.where(records.c.run == run).order_by(records.c.seq).limit(PAGE)
+    if after is not None:
+        query = query.where(records.c.seq > after)
+    known = _Kinds(connection)
+    # The driver's own cursor: SQLAlchemy's rows cost as much as all the rest.
+    cursor: Any = connection.execute(query).cursor
+    for seq, kind, sse_id, recorded_at, data, digest in cursor:
+        yield seq, *known[kind], sse_id, _moment(recorded_at), data, digest
+
+
+def _moment(at: Any) -> Any:
+    try:
+        return rfc3339(at)
+    except (TypeError, OverflowError):
+        return at  # what is no time is for the check to judge
+
+
+class _Kinds(dict[Any, tuple[Any, Any]]):
+    """The source and type that a number in `kinds` stands for."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def __missing__(self, kind: Any) -> tuple[Any, Any]:
+        query = select(kinds.c.source, kinds.c.type).where(kinds.c.id == kind)
+        row = self._connection.execute(query).first()
+        found = self[kind] = (None, None) if row is None else (row[0], row[1])
+        return found
+
+
+class _Others:
+    """The other runs of the journal, where a row may come from."""
+
+    def __init__(self, door: ReadDoor, run: int) -> None:
+        self._door = door
+        self._run = run
+
+    def find(self, row: Row) -> tuple[str, int] | None:
+        """The run and the seq as which `row` was recorded, if it was in one of them."""
+        with self._door.connect() as connection:
+            query = select(runs.c.id, runs.c.run_id).where(runs.c.id != self._run)
+            others = [tuple(each) for each in connection.execute(query.order_by(runs.c.id.desc()))]
+        return self._near(others, row) or self._anywhere(others, row)
+
+    def _near(self, others: list[tuple[int, str]], row: Row) -> tuple[str, int] | None:
+        # Most are exchanged for one with the same number, and that is quickly seen.
+        behind = max(row[0] - 2, 0)
+        for run, run_id in others:
+            rows = islice(_rows(self._door, run, behind), 3)
+            seq = recorded_as(run_id, rows, row, behind)
+            if seq is not None:
+                return run_id, seq
+        return None
+
+    def _anywhere(self, others: list[tuple[int, str]], row: Row) -> tuple[str, int] | None:
+        budget = iter(range(SEARCHED))
+        for run, run_id in others:
+            rows = (each for each, _ in zip(_rows(self._door, run), budget, strict=False))
+            seq = recorded_as(run_id, rows, row)
+            if seq is not None:
+                return run_id, seq
+        return None
+
+
+def _of_pruned(tombstone: Tombstone, heads: Sequence[Anchor], has_rows: bool) -> VerifyReport:
+    run_id, count, when = tombstone.run_id, tombstone.records, tombstone.pruned_at
+    if not isinstance(tombstone.head, bytes) or not isinstance(count, int):
+        finding: Finding | None = Finding("changed", 1, "what was kept of the log is damaged")
+        return reported(run_id, 0, b"", finding, pruned_at=str(when))
+    standing = {tombstone.head: Standing(count)}
+    earlier = [head for head in heads if head.digest not in standing and (head.seq or 0) < count]
+    if has_rows:
+        finding = Finding("inserted", 1, f"the log was pruned at {when}, and has records again")
+    elif earlier:
+        what = f"the log was pruned at {when}: only its last record can still be compared"
+        finding = Finding("pruned", earlier[0].seq or 1, what)
+    else:
+        finding = check_heads(heads, standing, count, whole=True)
+    anchored = count if any(head.digest in standing for head in heads) else None
+    return reported(
+        run_id, count, tombstone.head, finding, anchored_seq=anchored, pruned_at=str(when)
+    )
