@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from arkor.cli import account, backend, doctor, init, replay, resume, runs, start, watch
+from arkor.cli import account, backend, doctor, export, init, replay, resume, runs, start, watch
 from arkor.cli.door import ErrorDoor
 from arkor.cli.place import journal_at
 from arkor.cli.render import show
@@ -89,6 +89,8 @@ app.command()(runs.runs)
 app.command("show")(runs.show_run)
 app.command()(runs.events)
 app.command()(runs.cancel)
+app.command("export")(export.export_run)
+app.command("import")(export.import_file)
 app.command()(account.whoami)
 app.command()(doctor.doctor)
 app.add_typer(backend.app, name="backend")
