@@ -32,7 +32,7 @@ def find_site(home: Path | str | None, cwd: Path | str | None) -> tuple[Site, li
     findings = []
     try:
         settings = load_settings(cwd, home=home)
-    except ArkorError as error:
+    except (ArkorError, OSError) as error:
         # The rest is examined where it would be without the settings that cannot be used.
         settings = Settings(home=None if home is None else Path(home))
         findings.append(as_finding("store.settings", error, "mend that value, or remove it"))
@@ -51,7 +51,11 @@ def find_site(home: Path | str | None, cwd: Path | str | None) -> tuple[Site, li
 
 def _other_journal(folder: Path) -> Finding | None:
     default = platformdirs.user_data_path("arkor").absolute()
-    if folder == default or not (default / "arkor.db").exists():
+    try:
+        there = (default / "arkor.db").exists()
+    except OSError:
+        there = False  # what this user cannot look into is not this user's journal
+    if folder == default or not there:
         return None
     return Finding(
         "store.others",

@@ -68,7 +68,7 @@ async def examine_stream(
             "something on the way holds it back",
             UNBUFFER,
         )
-    except ArkorError as error:
+    except (ArkorError, OSError) as error:
         return _not_measured(str(error))
 
 
