@@ -73,9 +73,10 @@ class Journal:
     def resolve(self, id: str) -> str:
         """The run id that `id` stands for: a run's or a job's, or the beginning of one.
 
-        `@last` is the newest run. Raises `NoSuchRunError` for none and for several.
+        `@last` is the newest run that began here. Raises `NoSuchRunError` for none and for several.
         """
-        newest = select(runs.c.run_id).order_by(runs.c.id.desc())
+        # What came from a file is newer than none that began here.
+        newest = select(runs.c.run_id).order_by(runs.c.imported_at.is_not(None), runs.c.id.desc())
         exact = or_(runs.c.run_id == id.upper(), runs.c.job_id == id)
         begins = or_(_begins(runs.c.run_id, id.upper()), _begins(runs.c.job_id, id))
         queries = [newest.limit(1)] if id == NEWEST else [newest.where(exact), newest.where(begins)]

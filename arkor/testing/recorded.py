@@ -1,11 +1,11 @@
 """A recorded run, served again: its events word for word, and its end as it was."""
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from arkor.core.exports import read_line
 from arkor.core.fold import RunState, fold_all
 from arkor.core.record import Record
 from arkor.core.wire import Job
@@ -57,17 +57,20 @@ class RecordedBackend(ScriptedBackend):
 
 
 def read_export(path: Path | str) -> Iterator[Record]:
-    """Read the records that `arkor events RUN --json` has printed into the file at `path`.
+    """Read the records that `arkor export RUN` has written to the file at `path`, in JSON lines.
 
-    They are good for being played and folded, not for being verified: the text of an event is
-    made again from its JSON. Raises `ValueError` for a line that is no record.
+    Those of `arkor events RUN --json` are read as well; they are good for being played and
+    folded, not for being verified: the text of an event is made again from its JSON. Raises
+    `ValueError` for a line that is no record.
     """
-    with Path(path).open(encoding="utf-8") as lines:
+    with Path(path).open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield _record(json.loads(line))
-            except (KeyError, TypeError, ValueError) as error:
-                raise ValueError(f"{path}, line {number}, is no exported record") from error
+                yield read_line(line, exact=False)
+            except ValueError as error:
+                raise ValueError(
+                    f"{path}, line {number}, is no exported record: {error}"
+                ) from error
 
 
 def _events_of(records: Iterable[Record]) -> Iterator[Verbatim]:
@@ -75,18 +78,3 @@ def _events_of(records: Iterable[Record]) -> Iterator[Verbatim]:
         # The stream ends when the story does, and not where it once did.
         if record.source == "stream" and record.type != "end":
             yield Verbatim(record.type, record.data, record.sse_id)
-
-
-def _record(line: Mapping[str, Any]) -> Record:
-    data = line["data"]
-    return Record(
-        run_id=str(line.get("runId", "")),
-        seq=int(line["seq"]),
-        source="stream" if line["source"] == "stream" else "local",
-        type=str(line["type"]),
-        sse_id=line["id"],
-        data=data if isinstance(data, str) else json.dumps(data, ensure_ascii=False),
-        recorded_at=str(line["recordedAt"]),
-        prev_digest=b"",
-        digest=bytes.fromhex(line["digest"]),
-    )
