@@ -4,13 +4,18 @@ A revision's id is the prefix of its file's name, so that a journal which is up 
 without importing alembic (which costs more than the rest of the package).
 """
 
+import threading
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection, inspect, text
 
 from arkor.errors import JournalError, JournalTooNewError
 
 __all__ = ["current_revision", "is_behind", "migrations_folder", "revisions", "upgrade"]
+
+_UPGRADING: Final = threading.Lock()
+"""Alembic keeps the migration under way in names of its own modules: one at a time."""
 
 
 def migrations_folder() -> Path:
@@ -65,4 +70,5 @@ def upgrade(connection: Connection, folder: Path) -> None:
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with _UPGRADING:
+        command.upgrade(config, "head")

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,10 @@ def test_every_record_of_the_first_schema_is_there_word_for_word(first_schema: P
     assert len(Writer(first_schema).salt) == 32  # a writer migrates the file
     assert told(first_schema) == expected
     assert first_schema.with_name("arkor.db.0001").exists()
+
+
+def test_threads_that_read_old_journals_do_not_meet(first_schema: Path) -> None:
+    # Each migrates a copy of its own, at the same time.
+    with ThreadPoolExecutor(8) as threads:
+        runs = list(threads.map(lambda path: len(Journal(path).runs()), [first_schema] * 8))
+    assert runs == [len(NAMES)] * 8
