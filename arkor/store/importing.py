@@ -7,8 +7,8 @@ from typing import Any, BinaryIO, Final, Literal
 
 from sqlalchemy import Connection, insert, select
 
-from arkor.core.fold import INITIAL, RunState, fold
-from arkor.core.notes import Attached, Resumed
+from arkor.core.fold import Folding, RunState
+from arkor.core.notes import Attached, Resumed, SubmitRequested, read_note
 from arkor.core.record import Record
 from arkor.core.spec import fingerprint
 from arkor.errors import JournalError
@@ -41,19 +41,13 @@ class ImportedRun:
     outcome: Literal["imported", "restored", "already"]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Survey:
-    """What the log in a file adds up to."""
+    """What the log in a file adds up to; `epoch` is that of its last owner."""
 
-    state: RunState = INITIAL
-    created_at: str = ""
-    epoch: int = 1
-
-    def take(self, record: Record) -> None:
-        """Add one more record."""
-        self.state = fold(self.state, record)
-        self.created_at = self.created_at or record.recorded_at
-        self.epoch += record.type == Resumed.TYPE
+    state: RunState
+    created_at: str
+    epoch: int
 
 
 def import_run(writer: Writer, file: BinaryIO, name: str) -> ImportedRun:
@@ -85,18 +79,25 @@ _RUN_ID: Final = re.compile("[0-9A-Z-]{1,64}")
 
 
 def _survey(file: BinaryIO, name: str) -> _Survey:
-    survey = _Survey()
+    folding, created_at, epoch = Folding(), "", 1
     for record in read_exported(file, name):
-        survey.take(record)
-        if record.seq == 1 and not _RUN_ID.fullmatch(record.run_id):
-            raise JournalError(f"{name} cannot be imported: its `runId` is no run's id", path=name)
-        if survey.state.wish is None:
-            raise JournalError(
-                f"{name} cannot be imported: its first record says neither that a run was wished "
-                "for nor that one was taken over, so it is no run's log",
-                path=name,
-            )
-    return survey
+        if record.seq == 1:
+            _check_beginning(record, name)
+            created_at = record.recorded_at
+        epoch += record.type == Resumed.TYPE
+        folding.add(record)
+    return _Survey(folding.state, created_at, epoch)
+
+
+def _check_beginning(record: Record, name: str) -> None:
+    if not _RUN_ID.fullmatch(record.run_id):
+        raise JournalError(f"{name} cannot be imported: its `runId` is no run's id", path=name)
+    if not isinstance(read_note(record), SubmitRequested | Attached):
+        raise JournalError(
+            f"{name} cannot be imported: its first record says neither that a run was wished "
+            "for nor that one was taken over, so it is no run's log",
+            path=name,
+        )
 
 
 def _batches(log: Iterable[Record]) -> Iterator[list[Record]]:
@@ -143,7 +144,7 @@ def _digest(connection: Connection, run_id: str, seq: int) -> bytes | None:
 
 def _make_row(tx: Transaction, survey: _Survey) -> None:
     state, wish = survey.state, survey.state.wish
-    assert wish is not None, "a survey ends at a log without one"
+    assert wish is not None, "a log that does not begin with one is refused"
     row = {
         "run_id": state.run_id,
         "created_at": survey.created_at,
