@@ -70,7 +70,7 @@ class WriteDoor(Door):
             if durable is not self._durable:
                 sqlite.set_durable(connection, durable)
                 self._durable = durable
-            with connection.begin():
+            with sqlite.transaction(connection):
                 yield connection
 
     def compact(self) -> int:
@@ -101,7 +101,8 @@ class WriteDoor(Door):
     def _locked(self) -> Iterator[None]:
         with self._threads:
             try:
-                ensure_home(self.path.parent)
+                if self._connection is None:
+                    ensure_home(self.path.parent)
                 self._processes.acquire(self._timeout)
             except TimeoutError as error:
                 raise JournalError(
@@ -151,7 +152,7 @@ class WriteDoor(Door):
         sqlite.set_durable(connection, True)
         if behind and revision is not None:
             sqlite.backup(connection, self.path.with_name(f"{self.path.name}.{revision}"))
-        with connection.begin():
+        with sqlite.transaction(connection):
             if behind:
                 upgrade(connection, self._migrations)
             if network:

@@ -70,5 +70,8 @@ def upgrade(connection: Connection, folder: Path) -> None:
     config = Config()
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection
+    # Alembic commits after each migration unless SQLAlchemy, too, knows of a transaction.
+    if not connection.in_transaction():
+        connection.begin()
     with _UPGRADING:
         command.upgrade(config, "head")

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, cast
 
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event
+from sqlalchemy import Connection, Engine, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from arkor.errors import JournalCorruptError, JournalError
@@ -41,6 +41,7 @@ __all__ = [
     "open_reading",
     "open_writing",
     "set_durable",
+    "transaction",
     "translated",
     "use_journal_mode",
 ]
@@ -62,10 +63,26 @@ WAL_MODE: Final = 2
 
 
 def open_writing(path: Path) -> Connection:
-    """A connection that writes: each transaction takes the write lock at once."""
-    engine = _engine(lambda: _connect(path, "mode=rw"))
-    event.listen(engine, "begin", _begin_immediate)
-    return engine.connect()
+    """A connection that writes, within `transaction`."""
+    return _engine(lambda: _connect(path, "mode=rw")).connect()
+
+
+@contextmanager
+def transaction(connection: Connection) -> Iterator[None]:
+    """Write atomically: the write lock is taken at once, and an exception undoes the block.
+
+    On the driver's connection, since SQLAlchemy's own begin and commit cost more than SQLite's.
+    """
+    driver = _driver(connection)
+    driver.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        driver.commit()
+    except BaseException:
+        driver.rollback()
+        connection.rollback()
+        raise
+    connection.commit()  # for SQLAlchemy, which may take the block for a transaction of its own
 
 
 def open_reading(path: Path) -> Connection:
@@ -181,10 +198,6 @@ def _connect_to(uri: str) -> sqlite3.Connection:
     return sqlite3.connect(
         uri, uri=True, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
     )
-
-
-def _begin_immediate(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

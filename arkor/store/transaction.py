@@ -72,6 +72,7 @@ class Transaction:
         self._known = known
         self.size = 0
         self._head_sql, self._insert_sql = _driver_sql(connection.dialect)
+        self._cursor = connection.connection.cursor()
 
     def append(
         self,
@@ -155,10 +156,11 @@ class Transaction:
         self._keep(run_id, epoch, state="released")
 
     def _head(self, run_id: str) -> _Head:
-        row = self.connection.exec_driver_sql(self._head_sql, (run_id,)).first()
-        if row is None:
+        self._cursor.execute(self._head_sql, (run_id,))
+        rows = self._cursor.fetchall()  # to the end: an open query keeps checkpoints waiting
+        if not rows:
             raise JournalError(f"the journal has no run {run_id}; `arkor runs` lists them")
-        run, epoch, seq, digest = row
+        run, epoch, seq, digest = rows[0]
         return _Head(run, epoch, seq or 0, digest or GENESIS)
 
     def _insert(self, run: int, appended: Sequence[Record]) -> None:
@@ -168,7 +170,7 @@ class Transaction:
             (run, r.seq, self._kind(r), r.sse_id, r.data, microseconds(r.recorded_at), r.digest)
             for r in appended
         ]
-        self.connection.exec_driver_sql(self._insert_sql, rows)
+        self._cursor.executemany(self._insert_sql, rows)
         self.size += sum(len(r.data) + 150 for r in appended)
 
     def _kind(self, record: Record) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from arkor.store.journal import Journal
-from arkor.store.migrate import migrations_folder
-from arkor.store.sqlite import open_writing
+from arkor.store.migrate import migrations_folder, upgrade
+from arkor.store.sqlite import open_writing, transaction
 from arkor.store.writer import Writer
 
 HISTORIES = Path(__file__).parents[1] / "histories"
@@ -35,8 +35,6 @@ def history(name: str) -> list[dict[str, Any]]:
 @pytest.fixture
 def first_schema(tmp_path: Path) -> Path:
     """A journal of schema 0001 with the histories in it, closed."""
-    from arkor.store.migrate import upgrade
-
     migrations = Path(shutil.copytree(migrations_folder(), tmp_path / "migrations"))
     for later in (migrations / "versions").glob("000[2-9]*"):
         later.unlink()
@@ -44,7 +42,7 @@ def first_schema(tmp_path: Path) -> Path:
     path.parent.mkdir(mode=0o700)
     path.touch(mode=0o600)
     connection = open_writing(path)
-    with connection.begin():
+    with transaction(connection):
         upgrade(connection, migrations)
     connection.close()
     old = sqlite3.connect(path)
