@@ -81,10 +81,10 @@ def figure(runs: Sequence[Curves]) -> dict[str, Any]:
     for place, run in enumerate(runs):
         clock = _Clock(_origin(run.timeline), unit)
         for number, panel in enumerate(panels, 1):
-            colour = RUN_COLOURS[place % len(RUN_COLOURS)] if several else None
+            colour = _run_colour(place) if several else None
             data += [_curve(run, name, number, clock, colour) for name in _of(run, panel)]
         if panels:
-            data += _marks(run, clock)
+            data += _marks(run, clock, place, several)
     layout = _layout(panels)
     layout["meta"] = {"step": "step", "time": f"{unit_name} since the first figure"}
     return {"data": data, "layout": layout}
@@ -97,6 +97,10 @@ class _Clock:
 
     def __call__(self, when: When) -> float:
         return round((when.seconds - self.origin) / self.unit, 6)
+
+
+def _run_colour(place: int) -> str:
+    return RUN_COLOURS[place % len(RUN_COLOURS)]
 
 
 def _of(run: Curves, panel: _Panel) -> Iterator[str]:
@@ -147,7 +151,7 @@ def _curve(run: Curves, name: str, panel: int, clock: _Clock, colour: str | None
     }
 
 
-def _marks(run: Curves, clock: _Clock) -> list[dict[str, Any]]:
+def _marks(run: Curves, clock: _Clock, place: int, several: bool) -> list[dict[str, Any]]:
     saved = [each.when for each in run.timeline.checkpoints]
     found = {("checkpoint", "triangle-up", "#0e9f78"): saved} if saved else {}
     for happening in _marked(run.timeline):
@@ -158,10 +162,14 @@ def _marks(run: Curves, clock: _Clock) -> list[dict[str, Any]]:
             "mode": "markers",
             "name": f"{name} {run.label}".rstrip(),
             "x": [each.step for each in when],
-            "y": [0.02] * len(when),
+            "y": [0.02 + place * 0.05] * len(when),
             "xaxis": "x",
             "yaxis": "y9",
-            "marker": {"symbol": symbol, "size": 9, "color": colour},
+            "marker": {
+                "symbol": symbol,
+                "size": 9,
+                "color": _run_colour(place) if several else colour,
+            },
             "hovertemplate": name,
             "meta": {"time": [clock(each) for each in when]},
         }

@@ -18,18 +18,26 @@ from arkor.client.notices import sdk_version
 from arkor.core.differences import Comparison, RunFacts, compare, leaves
 from arkor.core.extras import import_extra
 from arkor.core.verify import VerifyReport
-from arkor.errors import JournalError
+from arkor.errors import JournalCorruptError
 from arkor.runner import report_words as words
 from arkor.runner.charts import Curves, figure
 from arkor.runner.report_owners import OwnerView, owner_views
-from arkor.runner.timeline import Timeline, read_timeline
+from arkor.runner.timeline import Timeline
 from arkor.runner.wording import duration
 from arkor.store.journal import Journal
 
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["EXTRA", "RunReport", "comparison_of", "gather", "json_for_script", "render"]
+__all__ = [
+    "EXTRA",
+    "RunReport",
+    "comparison_of",
+    "gather",
+    "json_for_script",
+    "render",
+    "render_chart",
+]
 
 EXTRA: Final = "report"
 """The extra that brings what a page is made with."""
@@ -37,6 +45,9 @@ EXTRA: Final = "report"
 TEMPLATES: Final = "runner/templates/report"
 
 CHART: Final = "chart"
+
+HEADING: Final = 76
+"""Pixels that a picture of the chart needs above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +85,23 @@ class RunReport:
 
 
 def gather(journal: Journal, id: str, label: str = "") -> RunReport:
-    """Read a run's log and verify it, in constant memory. `id` as `Journal.resolve` takes it.
+    """Verify a run's log and read it, in constant memory. `id` as `Journal.resolve` takes it.
 
-    Raises `JournalError` if the journal cannot be read, or its records were pruned.
+    A log that is broken is read as far as it can be. Raises `JournalError` as `Journal.records`
+    does: `RunPrunedError` if the records are gone.
     """
     run_id = journal.resolve(id)
     verified = journal.verify(run_id)
-    if verified.pruned_at is not None:
-        raise JournalError(
-            f"run {run_id} was pruned at {verified.pruned_at}: only its head and its count are "
-            "left; `arkor import` of the archive that was made then brings its records back",
-            path=journal.path,
-        )
-    return RunReport(read_timeline(journal.records(run_id)), verified, label)
+    timeline = Timeline()
+    try:
+        # What came since is not vouched for.
+        limit = verified.records if verified.ok else None
+        for record in journal.records(run_id, limit=limit):
+            timeline.add(record)
+    except JournalCorruptError:
+        if verified.ok:
+            raise
+    return RunReport(timeline, verified, label)
 
 
 def comparison_of(a: RunReport, b: RunReport) -> Comparison:
@@ -99,22 +114,42 @@ def render(runs: Sequence[RunReport], *, now: datetime) -> str:
 
     Raises `ConfigError` naming the extra if Jinja2 or Plotly is not installed.
     """
-    plotly: str = import_extra("plotly.offline", extra=EXTRA).get_plotlyjs()
-    scripts = (plotly, _asset("chart.js"))
-    comparison = comparison_of(*runs) if len(runs) == 2 else None
     drawn = figure([Curves(run.timeline, run.label) for run in runs])
-    page = _environment().get_template("page.html")
-    return page.render(
+    return _page(
+        "page.html",
+        drawn,
         title=_title(runs),
-        policy=_policy(scripts),
-        style=_asset("style.css"),
-        scripts=scripts,
-        figures={f"{CHART}-figure": json_for_script(drawn)},
-        chart=CHART,
         runs=runs,
-        comparison=comparison,
+        comparison=comparison_of(*runs) if len(runs) == 2 else None,
         version=sdk_version(),
         now=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    )
+
+
+def render_chart(runs: Sequence[RunReport]) -> tuple[str, int]:
+    """A page with nothing but the chart, to make a picture of, and its height in pixels.
+
+    Raises `ConfigError` as `render` does.
+    """
+    drawn = figure([Curves(run.timeline, run.label) for run in runs])
+    page = _page("chart.html", drawn, title=_title(runs), runs=runs)
+    return page, int(drawn["layout"]["height"]) + HEADING
+
+
+def _page(template: str, drawn: Mapping[str, Any], **given: Any) -> str:
+    plotly: str = import_extra("plotly.offline", extra=EXTRA).get_plotlyjs()
+    scripts = (plotly, _asset("chart.js"))
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            policy=_policy(scripts),
+            style=_asset("style.css"),
+            scripts=scripts,
+            figures={f"{CHART}-figure": json_for_script(drawn)},
+            chart=CHART,
+            **given,
+        )
     )
 
 

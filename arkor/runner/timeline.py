@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-from arkor.core.calls import event_of
 from arkor.core.differences import RunFacts
-from arkor.core.events import CheckpointSaved, Event, Malformed, TrainingLog
+from arkor.core.events import CheckpointSaved, Event, Malformed, TrainingLog, decode
 from arkor.core.excerpt import Excerpt
-from arkor.core.fold import INITIAL, RunState, fold
+from arkor.core.fold import Folding, RunState
 from arkor.core.notes import (
     Aborted,
+    CallbackCompleted,
+    CallbackFailed,
     CancelRequested,
     Note,
     Reconciled,
     Resumed,
+    StepCompleted,
     StreamClosed,
     StreamConflict,
     StreamGap,
@@ -55,6 +57,10 @@ Kind = Literal[
 
 LOSSES: Final = ("gap", "conflict", "too large", "malformed")
 """What says that the record of the backend's events may not be whole."""
+
+
+RECEIPTS: Final = (CallbackCompleted, CallbackFailed, StepCompleted)
+"""The notes about calls, which are as many as the events."""
 
 
 class When(NamedTuple):
@@ -96,7 +102,6 @@ class Timeline:
     the event ids that were skipped, `repeated` the events that came again and were left out.
     """
 
-    state: RunState = INITIAL
     began: str | None = None
     last: str | None = None
     ended: str | None = None
@@ -110,6 +115,13 @@ class Timeline:
     repeated: int = 0
     deliveries: Deliveries = field(default_factory=Deliveries)
     _step: int = 0
+    _job_id: str | None = None
+    _folding: Folding = field(default_factory=Folding)
+
+    @property
+    def state(self) -> RunState:
+        """Everything the log adds up to, as far as it was read."""
+        return self._folding.state
 
     @property
     def seconds(self) -> float:
@@ -132,7 +144,7 @@ class Timeline:
     @property
     def facts(self) -> RunFacts:
         """The run summed up, to be compared with another."""
-        summaries = {name: each.summary() for name, each in self.series.items()}
+        summaries = {name: self.series[name].summary() for name in METRICS if name in self.series}
         return RunFacts(
             self.state.run_id,
             self.state.name,
@@ -145,19 +157,23 @@ class Timeline:
 
     def add(self, record: Record) -> None:
         """Take the next record of the log."""
-        self.state = fold(self.state, record)
+        self._folding.add(record)
         self.began = self.began or record.recorded_at
         self.last = record.recorded_at
-        if self.ended is None and self.state.terminal:
-            self.ended = record.recorded_at
-        event = event_of(record, self.state)
-        if event is not None:
+        if record.source == "stream":
+            event = decode(record.type, record.data, self._job_id)
             self._event(record, event)
-        elif (note := read_note(record)) is not None:
-            self.deliveries.add(record, note)
-            self._note(record, note)
-            if (owner := owner_of(record)) is not None:
-                self.owners.add(owner)
+            turns = not isinstance(event, TrainingLog)
+        else:
+            note = read_note(record)
+            turns = note is not None and not isinstance(note, RECEIPTS)
+            if note is not None:
+                self._note(record, note)
+        if turns:
+            # Putting a state together has its price, and most records leave these two alone.
+            self._job_id = self.state.job_id
+            if self.ended is None and self.state.terminal:
+                self.ended = record.recorded_at
 
     def _event(self, record: Record, event: Event) -> None:
         match event:
@@ -181,6 +197,11 @@ class Timeline:
         return self.series[name]
 
     def _note(self, record: Record, note: Note) -> None:
+        self.deliveries.add(record, note)
+        if isinstance(note, RECEIPTS):
+            return
+        if (owner := owner_of(record)) is not None:
+            self.owners.add(owner)
         match note:
             case StreamClosed():
                 self.repeated += note.repeated

@@ -1,7 +1,11 @@
 "use strict";
 // Draws each element with a `data-figure`: the id of the JSON that is its Plotly figure.
 (() => {
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+  const config = {
+    responsive: true,
+    displaylogo: false,
+    modeBarButtons: [["zoom2d", "pan2d", "resetScale2d", "toImage"]],
+  };
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const boxes = [...document.querySelectorAll("[data-figure]")];
 
@@ -10,6 +14,9 @@
     const colour = (name) => style.getPropertyValue(name).trim();
     const changes = {
       "font.color": colour("--soft"),
+      "modebar.bgcolor": "rgba(0,0,0,0)",
+      "modebar.color": colour("--line"),
+      "modebar.activecolor": colour("--soft"),
       "hoverlabel.bgcolor": colour("--sheet"),
       "hoverlabel.bordercolor": colour("--line"),
       "hoverlabel.font.color": colour("--ink"),
