@@ -12,6 +12,7 @@ from arkor.core.spec import (
     HuggingfaceDataset,
     LoraConfig,
 )
+from arkor.core.verify import VerifyReport
 from arkor.core.wire import Adapter, Job, Scope
 from arkor.errors import (
     AbortError,
@@ -134,6 +135,7 @@ __all__ = [
     "TrainingCancelledError",
     "TrainingFailedError",
     "TrainingResult",
+    "VerifyReport",
     "Webhook",
     "attach",
     "attach_sync",

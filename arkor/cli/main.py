@@ -9,7 +9,20 @@ from typing import Annotated, Final
 
 import typer
 
-from arkor.cli import account, backend, doctor, export, init, replay, resume, runs, start, watch
+from arkor.cli import (
+    account,
+    anchor,
+    backend,
+    doctor,
+    export,
+    init,
+    replay,
+    resume,
+    runs,
+    start,
+    verify,
+    watch,
+)
 from arkor.cli.door import ErrorDoor
 from arkor.cli.place import journal_at
 from arkor.cli.render import show
@@ -89,6 +102,8 @@ app.command()(runs.runs)
 app.command("show")(runs.show_run)
 app.command()(runs.events)
 app.command()(runs.cancel)
+app.command()(verify.verify)
+app.command()(anchor.anchor)
 app.command("export")(export.export_run)
 app.command("import")(export.import_file)
 app.command()(account.whoami)

@@ -15,8 +15,19 @@ from arkor.core.record import GENESIS, canonical, digest_of
 __all__ = ["Break", "Fault", "Finding", "Row", "explain", "recorded_as"]
 
 Fault = Literal[
-    "changed", "missing", "inserted", "reordered", "foreign", "cut", "rewritten", "pruned"
+    "changed",
+    "missing",
+    "inserted",
+    "reordered",
+    "foreign",
+    "cut",
+    "rewritten",
+    "pruned",
+    "unreadable",
 ]
+"""What is wrong in a word: `foreign` is a record of another run, `cut` one that is gone from the
+end, `rewritten` a whole chain that is not the anchored one, `pruned` an anchor that cannot be
+compared any more, `unreadable` a place where the file itself is damaged."""
 
 Row = tuple[Any, Any, Any, Any, Any, Any, Any]
 """What the file holds as a record: `seq`, `source`, `type`, `sse_id`, `recorded_at`, `data`,

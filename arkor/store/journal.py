@@ -10,11 +10,11 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from arkor.core.anchor import parse_heads
+from arkor.core.anchor import Anchor, parse_heads
 from arkor.core.fold import INITIAL, RunOwner, RunState, fold, fold_all
 from arkor.core.record import Record
 from arkor.core.verify import VerifyReport
-from arkor.errors import ConfigError, NoSuchRunError
+from arkor.errors import ConfigError, JournalCorruptError, NoSuchRunError
 from arkor.store.database import ReadDoor
 from arkor.store.lease import Lease, current_owner
 from arkor.store.paths import journal_path
@@ -169,6 +169,23 @@ class Journal:
                     f"the anchor is of run {anchor.run_id}, and not of run {run_id}", field="head"
                 )
         return verify_run(self._door, run_id, heads)
+
+    def anchor(self, id: str) -> str:
+        """The head of the run's log as one line, to be kept elsewhere and given to `verify` later.
+
+        The log is checked first: an anchor vouches for all that it has by now. Raises
+        `JournalCorruptError` if it is not as it was recorded, `RunPrunedError` if it is gone,
+        `NoSuchRunError` as `resolve` does.
+        """
+        report = self.verify(id)
+        if not report.ok:
+            raise JournalCorruptError(
+                f"run {report.run_id} is not as it was recorded, and an anchor would vouch for "
+                f"it: {report.problem}; `arkor verify {report.run_id}` says what to do",
+                path=self.path,
+            )
+        (last,) = self.records(report.run_id, after=report.records - 1, limit=1)
+        return Anchor(last.digest, last.run_id, last.seq, last.recorded_at).line()
 
     def find_sse(self, run_id: str, sse_id: str, data: str | None = None) -> Record | None:
         """The run's first record with that event id, and with that data where it is given."""

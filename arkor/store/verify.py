@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from arkor.core.anchor import Anchor
 from arkor.core.tampering import Finding, Row, recorded_as
 from arkor.core.verify import Standing, VerifyReport, check_heads, reported, verify_rows
+from arkor.errors import JournalCorruptError
 from arkor.store import sqlite
 from arkor.store.database import ReadDoor
 from arkor.store.moment import rfc3339
@@ -39,13 +40,44 @@ def verify_run(door: ReadDoor, run_id: str, heads: Sequence[Anchor] = ()) -> Ver
     with door.connect() as connection:
         run = connection.execute(select(runs.c.id).where(runs.c.run_id == run_id)).scalar_one()
     others = _Others(door, run)
-    report = verify_rows(run_id, _rows(door, run), heads, others.find)
+    rows = _Legible(_rows(door, run))
+    report = verify_rows(run_id, rows, heads, others.find)
+    if rows.error is not None and (report.ok or report.fault in ("cut", "missing")):
+        return _unreadable(report, rows.error)
     # Asked afterwards: a run may be pruned while it is read.
     with door.connect() as connection:
         tombstone = read_tombstone(connection, run_id)
     if tombstone is None:
         return report
     return _of_pruned(tombstone, heads, any(True for _ in _rows(door, run)))
+
+
+class _Legible(Iterator[Row]):
+    """The rows up to the first that SQLite cannot read; `error` is then what it says."""
+
+    def __init__(self, rows: Iterator[Row]) -> None:
+        self._rows = rows
+        self.error: JournalCorruptError | None = None
+
+    def __next__(self) -> Row:
+        try:
+            return next(self._rows)
+        except JournalCorruptError as error:
+            self.error = error
+            raise StopIteration from error
+
+
+def _unreadable(report: VerifyReport, error: JournalCorruptError) -> VerifyReport:
+    seq = report.records + 1
+    what = f"record {seq} cannot be read: {error}"
+    finding = Finding("unreadable", seq, what)
+    return reported(
+        report.run_id,
+        report.records,
+        bytes.fromhex(report.head),
+        finding,
+        anchored_seq=report.anchored_seq,
+    )
 
 
 def _rows(door: ReadDoor, run: int, after: Any = None) -> Iterator[Row]:
