@@ -7,11 +7,12 @@ are sections of https://www.sqlite.org/fileformat2.html.
 
 import struct
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
-__all__ = ["Row", "Value", "read_rows"]
+__all__ = ["Row", "Value", "missing_pages", "read_rows"]
 
 Value = None | int | float | str | bytes
 
@@ -69,8 +70,9 @@ class _Pages:
             raise _DamagedError
         return page
 
-    def numbers(self) -> Iterator[int]:
-        yield from range(1, max(self.count, *self.logged, 1) + 1)
+    def numbers(self) -> range:
+        """The numbers of all pages."""
+        return range(1, max(self.count, *self.logged, 1) + 1)
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -79,13 +81,30 @@ def read_rows(path: Path) -> Iterator[Row]:
     Of all tables and indexes, in the order of the pages, perhaps more than once, and with what
     a damage has made of them: the reader judges. Nothing is written anywhere. Raises `OSError`.
     """
+    with _opened(path) as pages:
+        yield from _rows(pages)
+
+
+def missing_pages(path: Path) -> int:
+    """How many pages the file had, by its header, behind the last that it has.
+
+    0 if its header is not legible either. Raises `OSError`.
+    """
+    with _opened(path) as pages:
+        try:
+            header = pages.read(1)
+        except _DamagedError:
+            return 0
+        had = int.from_bytes(header[28:32], "big") if header.startswith(MAGIC) else 0
+        return max(0, had - max(pages.numbers()))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[_Pages]:
     log_path = path.with_name(f"{path.name}-wal")
-    with path.open("rb") as file:
-        if not log_path.exists():
-            yield from _rows(_open(file, None))
-            return
-        with log_path.open("rb") as log:
-            yield from _rows(_open(file, log))
+    with path.open("rb") as file, ExitStack() as stack:
+        log = stack.enter_context(log_path.open("rb")) if log_path.exists() else None
+        yield _open(file, log)
 
 
 def _open(file: BinaryIO, log: BinaryIO | None) -> _Pages:
