@@ -37,7 +37,7 @@ async def examine(
     """
     site, settings = await asyncio.to_thread(find_site, home, cwd)
     machine, store, journal, network = await asyncio.gather(
-        asyncio.to_thread(examine_machine),
+        asyncio.to_thread(examine_machine, site.address),
         asyncio.to_thread(examine_store, site, mounts),
         asyncio.to_thread(examine_journal, site.journal),
         _examine_network(site, timeout),

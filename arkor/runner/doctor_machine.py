@@ -13,6 +13,7 @@ import httpx
 
 from arkor.client.notices import sdk_version
 from arkor.runner.doctor_finding import Finding
+from arkor.runner.local import LOCAL
 
 __all__ = ["examine_machine"]
 
@@ -22,9 +23,15 @@ WITHOUT_RACE: Final = (3, 51, 3)
 _OF_EXTRA: Final = re.compile(r"""^([\w.-]+).*;.*\bextra == ['"]([\w-]+)['"]""")
 
 
-def examine_machine() -> list[Finding]:
-    """The findings that the store and the backend have no part in."""
-    return [_python(), _sqlite(sqlite3.sqlite_version_info), _extras(), *_proxies(getproxies())]
+def examine_machine(address: str | None) -> list[Finding]:
+    """What is found about the machine, for runs at the backend that is configured as `address`."""
+    needed = {"backend"} if address == LOCAL else set()
+    return [
+        _python(),
+        _sqlite(sqlite3.sqlite_version_info),
+        _extras(needed),
+        *_proxies(getproxies()),
+    ]
 
 
 def _python() -> Finding:
@@ -47,7 +54,7 @@ def _sqlite(found: tuple[int, ...]) -> Finding:
     )
 
 
-def _extras() -> Finding:
+def _extras(needed: set[str]) -> Finding:
     try:
         missing = _missing(requires("arkor") or [])
     except PackageNotFoundError:
@@ -60,6 +67,13 @@ def _extras() -> Finding:
     if not missing:
         return Finding("machine.extras", "ok", "every extra is installed")
     shown = "; ".join(f"{extra} (for {', '.join(names)})" for extra, names in missing.items())
+    if needed & missing.keys():
+        return Finding(
+            "machine.extras",
+            "problem",
+            f"the embedded backend is configured, and what it needs is not installed: {shown}",
+            f"`pip install 'arkor[{','.join(needed)}]'`",
+        )
     return Finding(
         "machine.extras",
         "note",

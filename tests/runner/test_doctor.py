@@ -400,21 +400,24 @@ def test_many_orphans_are_counted(home: Path) -> None:
 # The machine.
 
 
+@pytest.mark.parametrize(
+    ("extra", "level"), [("moon", "note"), ("backend", "problem")], ids=["spare", "needed"]
+)
 def test_an_extra_that_is_not_installed(
-    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: str, level: str
 ) -> None:
     info = tmp_path / "site" / "arkor-0.1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(
-        "Metadata-Version: 2.3\nName: arkor\nVersion: 0.1.0\nProvides-Extra: moon\n"
-        "Requires-Dist: no-such-package>=1; extra == 'moon'\n"
-        "Requires-Dist: httpx>=0.1; extra == 'moon'\n"
+        f"Metadata-Version: 2.3\nName: arkor\nVersion: 0.1.0\nProvides-Extra: {extra}\n"
+        f"Requires-Dist: no-such-package>=1; extra == '{extra}'\n"
+        f"Requires-Dist: httpx>=0.1; extra == '{extra}'\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     found = finding("machine.extras")
-    assert found.level == "note"
-    assert found.what == "not installed: moon (for no-such-package)"
-    assert "`pip install 'arkor[moon]'`" in str(found.next_step)
+    assert found.level == level
+    assert f"not installed: {extra} (for no-such-package)" in found.what
+    assert f"`pip install 'arkor[{extra}]'`" in str(found.next_step)
 
 
 @pytest.mark.parametrize(
