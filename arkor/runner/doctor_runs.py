@@ -30,10 +30,12 @@ def examine_runs(path: Path) -> list[Finding]:
 
 
 def unfinished_runs(journal: Journal) -> list[tuple[RunRow, Lease]]:
-    """The runs of which something is owed, with who has them, the newest first."""
-    rows = [row for row in journal.runs() if not row.settled]
+    """The runs of which something is owed, with who has them, the newest first.
+
+    Not those that came from a file, which are evidence: nothing of them is owed here.
+    """
+    rows = [row for row in journal.runs() if not row.settled and row.imported_at is None]
     leases = [(row, journal.lease(row.run_id)) for row in rows]
-    # What nobody has, and is not settled, came from elsewhere: nothing of it is owed here.
     return [(row, lease) for row, lease in leases if lease and lease.state != "released"]
 
 

@@ -388,6 +388,13 @@ def test_a_run_of_a_stalled_process(home: Path) -> None:
     assert run_id in str(found.next_step)
 
 
+def test_a_run_from_a_file_is_owed_nothing(home: Path) -> None:
+    write_run(home)
+    change(home, "UPDATE leases SET expires_at = 0")
+    change(home, "UPDATE runs SET imported_at = created_at")
+    assert not findings("runs.stalled", "runs.orphaned")
+
+
 def test_many_orphans_are_counted(home: Path) -> None:
     dead = Owner(host="gone", boot_id="b", pid_ns="n", pid=1, process_start="0")
     for _ in range(12):
