@@ -17,6 +17,7 @@ from arkor.cli import (
     export,
     init,
     replay,
+    report,
     resume,
     runs,
     start,
@@ -104,6 +105,8 @@ app.command()(runs.events)
 app.command()(runs.cancel)
 app.command()(verify.verify)
 app.command()(anchor.anchor)
+app.command()(report.report)
+app.command()(report.diff)
 app.command("export")(export.export_run)
 app.command("import")(export.import_file)
 app.command()(account.whoami)
