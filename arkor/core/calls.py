@@ -17,7 +17,7 @@ from arkor.core.fold import Consumer, RunState
 from arkor.core.notes import Reconciled
 from arkor.core.record import Record
 
-__all__ = ["CALLBACKS", "calls_of", "event_of", "owed"]
+__all__ = ["CALLBACKS", "calls_for", "calls_of", "event_of", "owed"]
 
 CALLBACKS: Final = (
     "on_started",
@@ -57,6 +57,11 @@ def calls_of(record: Record, state: RunState) -> tuple[str, ...]:
     if event is None:
         ends_here = record.type == Reconciled.TYPE and state.terminal_seq == record.seq
         return (_BY_STATUS[state.status],) if ends_here else ()
+    return calls_for(event)
+
+
+def calls_for(event: Event) -> tuple[str, ...]:
+    """The callbacks an event of the stream is given to, in order."""
     if isinstance(event, Malformed):
         return ()
     typed = _BY_EVENT.get(type(event))

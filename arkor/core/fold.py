@@ -136,6 +136,25 @@ class Folding:
             )
         return self._fixed
 
+    @property
+    def terminal(self) -> bool:
+        """Whether the run has ended."""
+        return self._fixed.terminal
+
+    @property
+    def job_id(self) -> str | None:
+        """The backend's id of the run, once it has accepted it."""
+        return self._fixed.job_id
+
+    def copy(self) -> "Folding":
+        """The same, to go another way from here."""
+        twin = Folding.__new__(Folding)
+        for name in Folding.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin._counts, twin._latest = dict(self._counts), dict(self._latest)
+        twin._consumers = dict(self._consumers)
+        return twin
+
     def add(self, record: Record) -> None:
         """Go on to the next record."""
         self._changed = True

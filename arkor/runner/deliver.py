@@ -11,11 +11,19 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from arkor.core.calls import event_of, owed
-from arkor.core.fold import INITIAL, Consumer, RunState, fold, receive
-from arkor.core.notes import Aborted, CallbackCompleted, CallbackFailed, StepCompleted
+from arkor.core.calls import calls_for, event_of, owed
+from arkor.core.events import decode
+from arkor.core.fold import Consumer, Folding, RunState, receive
+from arkor.core.notes import (
+    Aborted,
+    CallbackCompleted,
+    CallbackFailed,
+    Reconciled,
+    StepCompleted,
+    SubmitRefused,
+)
 from arkor.core.record import Record
 from arkor.core.redact import redact
 from arkor.core.steps import CallId, Step, attempts_in, steps_in
@@ -33,6 +41,10 @@ __all__ = ["Delivery", "Replay", "Wakeup"]
 log = logging.getLogger("arkor")
 
 Replay = Literal["pending", "all"]
+
+_ENDS: Final = (Reconciled.TYPE, SubmitRefused.TYPE)
+_MARKS: Final = ("checkpoint.saved", "training.completed", "training.failed")
+"""Events for which a receipt may be due although nobody is called."""
 
 
 class Wakeup:
@@ -57,23 +69,24 @@ class Wakeup:
 class Delivery:
     """Brings one run's log to its consumers, over as many waits as that takes.
 
-    `state` is the fold up to the record under way: what contexts are made of. `positions` says
-    how far each consumer has come, which the log knows only further on; `fed` how far this
-    process has called it, which is less for one whose state is being rebuilt.
+    `positions` says how far each consumer has come, which the log knows only further on; `fed`
+    how far this process has called it, which is less for one whose state is being rebuilt.
     """
 
     run: OwnedRun
     consumers: Sequence[BoundCallbacks]
     replay: Replay = "pending"
     signal: AbortSignal | None = None
-    state: RunState = INITIAL
     positions: dict[str, Consumer] = field(default_factory=dict)
     fed: dict[str, Consumer] = field(default_factory=dict)
+    _folding: Folding = field(default_factory=Folding)
+    _wanted: frozenset[str] = frozenset()
     _steps: dict[CallId, list[Step]] = field(default_factory=dict)
     _attempts: dict[CallId, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         run = self.run
+        self._wanted = frozenset(name for each in self.consumers for name in each.functions)
         for consumer in self.consumers:
             at = self.positions[consumer.name] = run.state.consumer(consumer.name)
             rebuilt = consumer.replays or self.replay == "all"
@@ -83,13 +96,18 @@ class Delivery:
         if self.fed != self.positions:
             self._attempts = attempts_in(run.journal.records(run.run_id))
 
+    @property
+    def state(self) -> RunState:
+        """What the log says up to the record under way: what contexts are made of."""
+        return self._folding.state
+
     async def until_end(self, ingest: Ingest, wakeup: Wakeup) -> RunState:
         """Deliver until every consumer has finished the record that ends the run.
 
         Raises what a callback raised, `AbortError`, and what ended `ingest` before the run's
         end, once all that it recorded is delivered.
         """
-        while not self.state.terminal:
+        while not self._folding.terminal:
             ended = ingest.ended  # asked first: what it appended before is then in the page
             if await self._page():
                 continue
@@ -101,20 +119,35 @@ class Delivery:
 
     async def _page(self) -> bool:
         """Deliver what the log holds behind the last record; false if that is nothing."""
-        page = self.run.journal.records(self.run.run_id, after=self.state.records)
         found = False
-        for record in page:
+        for record in self.run.journal.records(self.run.run_id, after=self._folding.records):
             found = True
-            before, self.state = self.state, fold(self.state, record)
-            try:
-                for consumer in self.consumers:
-                    await self._consume(consumer, record)
-            except BaseException:
-                self.state = before  # the next wait begins with this record again
-                raise
-            if self.state.terminal:
+            if self._is_for_nobody(record):
+                self._folding.add(record)
+            else:
+                await self._deliver(record)
+            if self._folding.terminal:
                 break
         return found
+
+    def _is_for_nobody(self, record: Record) -> bool:
+        """Whether nothing follows from a record but the next one's state: true of most."""
+        if record.source == "local":
+            return record.type not in _ENDS
+        if record.type in _MARKS:
+            return False
+        event = decode(record.type, record.data, self._folding.job_id)
+        return self._wanted.isdisjoint(calls_for(event))
+
+    async def _deliver(self, record: Record) -> None:
+        before = self._folding.copy()
+        self._folding.add(record)
+        try:
+            for consumer in self.consumers:
+                await self._consume(consumer, record)
+        except BaseException:
+            self._folding = before  # the next wait begins with this record again
+            raise
 
     async def _consume(self, consumer: BoundCallbacks, record: Record) -> None:
         name = consumer.name
