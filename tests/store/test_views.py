@@ -31,8 +31,10 @@ from arkor.core.notes import (
     entry_of,
 )
 from arkor.core.record import Entry
+from arkor.store.database import WriteDoor
 from arkor.store.journal import Journal
 from arkor.store.lease import current_owner
+from arkor.store.migrate import migrations_folder
 from arkor.store.moment import rfc3339
 from arkor.store.schema import pruned, records, runs
 from arkor.store.writer import NewRun, Writer
@@ -389,11 +391,38 @@ def test_a_run_is_found_by_its_key(path: Path, view: str) -> None:
     assert [step for step in steps if step.startswith("SEARCH records") and searched in step]
 
 
+def test_a_journal_of_the_first_schema_gets_the_views(tmp_path: Path) -> None:
+    migrations = Path(shutil.copytree(migrations_folder(), tmp_path / "migrations"))
+    for later in (migrations / "versions").glob("000[2-9]*"):
+        later.unlink()
+    path = tmp_path / "store" / "arkor.db"
+    first = WriteDoor(path, migrations=migrations)
+    with first.transaction(durable=True) as connection:
+        place = "'first', 'job-a', '/p', 'o', 'p', 'f', NULL"
+        connection.exec_driver_sql(
+            f"INSERT INTO runs VALUES (7, '{A}', {place}, '{text(0)}', 'running', 0)"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO records VALUES (7, 1, 'stream', 'training.log', '1', ?, ?, ?)",
+            ('{"step":3}', text(1.25), b"\xcd" * 32),
+        )
+    first.close()
+    assert row(path, "records", run=7)["type"] == "training.log"
+    writer = Writer(path)
+    with writer.transaction(durable=True):
+        pass
+    writer.close()
+    assert row(path, "v_metrics", run_id=A)["step"] == 3
+    shown = row(path, "v_events", run_id=A)
+    assert (shown["recorded_at"], shown["type"]) == (text(1.25), "training.log")
+    assert shown["digest"] == row(path, "v_runs", run_id=A)["head"] == "cd" * 32
+
+
 def reading(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
 
 
-def row(path: Path, view: str, **equal: str) -> dict[str, Any]:
+def row(path: Path, view: str, **equal: object) -> dict[str, Any]:
     ((name, value),) = equal.items()
     with closing(reading(path)) as connection:
         connection.row_factory = sqlite3.Row
