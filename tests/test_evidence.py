@@ -110,17 +110,35 @@ def test_a_change_is_found(
     assert said(OF_JOURNAL, journal, anchors) == 2 * [("3", middle), ("5", end)]
 
 
+def arkor(journal: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "arkor", "--journal", str(journal), *arguments],
+        cwd=journal.parent,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(journal.parents[1]), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_the_commands_that_it_names_say_the_same(journal: Path, anchors: Path) -> None:
+    printed = b"".join(
+        arkor(journal, "anchor", row.run_id).stdout for row in Journal(journal).runs()
+    )
+    assert printed.decode().splitlines() == anchors.read_text().splitlines()[1::2]
+    verify = ("verify", "--head", f"@{anchors}")
+    assert arkor(journal, *verify).returncode == 0
+    connection = sqlite3.connect(journal)
+    connection.execute("DELETE FROM records WHERE seq = 5")
+    connection.commit()
+    connection.close()
+    assert arkor(journal, *verify).returncode == 1
+
+
 def test_an_export_is_checked_in_the_same_way(journal: Path, anchors: Path) -> None:
     lines = anchors.read_text().splitlines()
     run_id = lines[0].split()[2]
     anchors.write_text("\n".join(lines[:2]) + "\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "arkor", "--journal", str(journal), "export", run_id],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", "HOME": str(anchors.parent)},
-        capture_output=True,
-        check=False,
-    )
+    done = arkor(journal, "export", run_id)
     assert done.returncode == 0, done.stderr
     file = anchors.with_name("run.jsonl")
     file.write_bytes(done.stdout)

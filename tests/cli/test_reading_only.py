@@ -139,7 +139,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
 
 def copied(journal: Path, into: Path, *beside: str) -> Path:
     """A copy of the file, and of those beside it, in a folder of its own."""
-    into.mkdir(exist_ok=True)
+    into.mkdir(mode=0o700, exist_ok=True)
     for ending in ("", *beside):
         shutil.copyfile(f"{journal}{ending}", into / f"{journal.name}{ending}")
     return into / journal.name
@@ -200,6 +200,9 @@ def assert_right(said: Said, expected: Said, of: Recorded) -> None:
     assert json.loads(said["show"][1])["records"] == of.records
     (row,) = [row for row in json.loads(said["runs"][1]) if row["runId"] == of.run]
     assert row["status"] == "completed"
+    verified, head = json.loads(said["verify"][1]), json.loads(said["show"][1])["head"]
+    assert (verified["ok"], verified["records"], verified["head"]) == (True, of.records, head)
+    assert said["anchor"][1].split()[:5] == ["arkor-anchor", "v1", of.run, str(of.records), head]
 
 
 SAME = frozenset(
@@ -296,7 +299,8 @@ def test_beside_an_owner_that_keeps_writing(
         assert {file.name for file in journal.parent.iterdir()} == names
     assert_right(said, expected, killed)
     assert busy in said["runs"][1]
-    assert changed(said, but=f"{journal}-") == {}  # those beside it are the owner's
+    # The file is its owner's to write, and those beside it. No reader opens it for writing.
+    assert changed(said, but=str(journal)) == {}
 
 
 def test_a_journal_of_the_first_schema(tmp_path: Path) -> None:
