@@ -21,7 +21,7 @@ __all__ = ["diff", "report"]
 
 Other = Annotated[
     str | None,
-    typer.Argument(metavar="[ID]", help="A second run, to compare with.", show_default=False),
+    typer.Argument(metavar="OTHER", help="A second run, to compare with.", show_default=False),
 ]
 
 
