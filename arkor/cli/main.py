@@ -16,11 +16,13 @@ from arkor.cli import (
     doctor,
     export,
     init,
+    prune,
     replay,
     report,
     resume,
     runs,
     start,
+    store,
     verify,
     watch,
 )
@@ -109,6 +111,8 @@ app.command()(report.report)
 app.command()(report.diff)
 app.command("export")(export.export_run)
 app.command("import")(export.import_file)
+app.command()(prune.prune)
 app.command()(account.whoami)
 app.command()(doctor.doctor)
+app.add_typer(store.app, name="store")
 app.add_typer(backend.app, name="backend")
