@@ -204,7 +204,10 @@ def _moved(broken: Break, rest: Iterable[Row]) -> Finding | None:
     found: Row | None = None
     behind: Row | None = None
     for row in rest:
-        if found is None and broken.follows(row, broken.digest, seq):
+        true = broken.hash(seq, broken.digest, row)
+        if true is not None and true == suspect[6]:
+            return _reordered(seq, f"its content stands at {row[0]}")
+        if found is None and true is not None and true == row[6]:
             found = row
             if broken.follows(suspect, found[6], seq + 1):
                 return _reordered(seq, f"it stands at {found[0]}")

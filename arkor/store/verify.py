@@ -112,8 +112,8 @@ def _page(connection: Connection, run: int, after: Any) -> Iterator[Row]:
 
 def _moment(at: Any) -> Any:
     try:
-        return rfc3339(at)
-    except (TypeError, OverflowError):
+        return rfc3339(at) if isinstance(at, int) else at
+    except OverflowError:
         return at  # what is no time is for the check to judge
 
 
