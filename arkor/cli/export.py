@@ -2,12 +2,10 @@
 
 import enum
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Annotated, BinaryIO
 
 import typer
@@ -108,19 +106,10 @@ def _open_output(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _open_input(path: Path) -> Iterator[BinaryIO]:
-    if path.is_file():
+    if path != STREAM:
         with path.open("rb") as stream:
             yield stream
-        return
-    # What cannot be read twice is kept meanwhile.
-    with TemporaryFile(prefix="arkor-") as kept:
-        with path.open("rb") if path != STREAM else _standard_input() as stream:
-            shutil.copyfileobj(stream, kept)
-        yield kept
-
-
-@contextmanager
-def _standard_input() -> Iterator[BinaryIO]:
-    if sys.stdin.isatty():
+    elif sys.stdin.isatty():
         raise typer.BadParameter("standard input is a terminal; name a file, or pipe one in")
-    yield sys.stdin.buffer
+    else:
+        yield sys.stdin.buffer

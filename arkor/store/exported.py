@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import BinaryIO, Final, cast
+from typing import Any, BinaryIO, Final, cast
 
 from arkor.core.exports import read_line
 from arkor.core.extras import import_extra
@@ -17,17 +17,19 @@ __all__ = ["read_exported"]
 LONGEST_LINE: Final = 128 * 1024 * 1024
 """Bytes of a line that is still read: six times what the largest event of a stream may have."""
 
+BUFFER: Final = 128 * 1024
+
 ZSTD: Final = b"\x28\xb5\x2f\xfd"
 """How a file in zstd begins (RFC 8878, 3.1.1)."""
 
 
 def read_exported(file: BinaryIO, name: str) -> Iterator[Record]:
-    """The records of the export in `file`, from its beginning, each checked against its digest.
+    """The records of the export in `file`, each checked against its digest.
 
     They are one run's, from its first record on without a gap; how the log ended, nobody can
-    tell from them. `name` is what messages call the file, which must be one that can seek.
-    Raises `JournalError` naming the line and the record that is not what was exported;
-    `ConfigError` for a compressed file without the extra `export`.
+    tell from them. `name` is what messages call the file. Raises `JournalError` naming the line
+    and the record that is not what was exported; `ConfigError` for a compressed file without the
+    extra `export`.
     """
     before: Record | None = None
     with _opened(file, name) as lines:
@@ -49,31 +51,35 @@ def read_exported(file: BinaryIO, name: str) -> Iterator[Record]:
 @contextmanager
 def _opened(file: BinaryIO, name: str) -> Iterator[BinaryIO]:
     try:
-        file.seek(0)
-        packed = file.read(len(ZSTD)) == ZSTD
-        file.seek(0)
-        yield _unpacked(file) if packed else file
+        begun = file.read(len(ZSTD))
+        whole = _Whole(begun, file)
+        yield _unpacked(whole) if begun == ZSTD else _buffered(whole)
     except OSError as error:
         raise JournalError(f"{name} cannot be read: {error}", path=name) from error
 
 
-def _unpacked(file: BinaryIO) -> BinaryIO:
-    arrow = import_extra("pyarrow", extra="export")
-    raw = arrow.PythonFile(_Lent(file), mode="r")
-    return cast(BinaryIO, io.BufferedReader(arrow.CompressedInputStream(raw, "zstd")))
+class _Whole(io.RawIOBase):
+    """A file whose beginning was looked at; it stays open when its reader is closed."""
 
-
-class _Lent(io.RawIOBase):
-    """A file that is read, and stays open when its reader is closed."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+    def __init__(self, begun: bytes, file: BinaryIO) -> None:
+        self._begun, self._file = begun, file
 
     def readable(self) -> bool:
         return True
 
-    def read(self, size: int = -1) -> bytes:
-        return self._file.read(size)
+    def readinto(self, buffer: Any) -> int:
+        data, self._begun = self._begun or self._file.read(len(buffer)), b""
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _unpacked(file: _Whole) -> BinaryIO:
+    arrow = import_extra("pyarrow", extra="export")
+    return _buffered(arrow.CompressedInputStream(arrow.PythonFile(file, mode="r"), "zstd"))
+
+
+def _buffered(raw: Any) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(raw, BUFFER))
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

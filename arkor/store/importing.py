@@ -1,15 +1,18 @@
 """Taking an exported log into the journal, with the digests that it had."""
 
+import marshal
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from operator import attrgetter
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final, Literal
 
 from sqlalchemy import Connection, insert, select
 
 from arkor.core.fold import Folding, RunState
 from arkor.core.notes import Attached, Resumed, SubmitRequested, read_note
-from arkor.core.record import Record
+from arkor.core.record import Record, Source
 from arkor.core.spec import fingerprint
 from arkor.errors import JournalError
 from arkor.store.exported import read_exported
@@ -53,39 +56,36 @@ class _Survey:
 def import_run(writer: Writer, file: BinaryIO, name: str) -> ImportedRun:
     """Write the run of an export in JSON lines, whole or not at all; `name` is the file's.
 
-    The file is read and checked to its end before the journal is opened, then once more as it is
-    written, so no other writer waits for a file that is slow or broken; it must be able to seek.
-    What came from a file is nobody's to go on with: `start` and `resume_orphaned` leave it
-    alone, and its key stays free. Raises `JournalError` if the file is no whole log, or is not
-    the one that the journal has of that run: then nothing was written.
+    The file is read to its end, checked, and kept in a temporary one before the journal is
+    opened, so no other writer waits for a file that is slow or broken. What came from a file is
+    nobody's to go on with: `start` and `resume_orphaned` leave it alone, and its key stays free.
+    Raises `JournalError` if the file is no whole log, or is not the one that the journal has of
+    that run: then nothing was written.
     """
-    survey = _survey(file, name)
-    state = survey.state
-    with writer.transaction(durable=True) as tx:
-        outcome = _make_room(tx, survey, name)
-        if outcome != "already":
-            head = b""
-            for batch in _batches(read_exported(file, name)):
-                tx.restore(state.run_id, batch)
-                head = batch[-1].digest
-            if head != state.head:
-                raise JournalError(
-                    f"{name} was changed while it was read; nothing was imported", path=name
-                )
+    with TemporaryFile(prefix="arkor-") as kept:
+        survey = _survey(file, name, kept)
+        state = survey.state
+        with writer.transaction(durable=True) as tx:
+            outcome = _make_room(tx, survey, name)
+            if outcome != "already":
+                for batch in _read_kept(kept, state.run_id):
+                    tx.restore(state.run_id, batch)
     return ImportedRun(state.run_id, state.records, state.head, outcome)
 
 
 _RUN_ID: Final = re.compile("[0-9A-Z-]{1,64}")
 
 
-def _survey(file: BinaryIO, name: str) -> _Survey:
+def _survey(file: BinaryIO, name: str, kept: BinaryIO) -> _Survey:
     folding, created_at, epoch = Folding(), "", 1
-    for record in read_exported(file, name):
-        if record.seq == 1:
-            _check_beginning(record, name)
-            created_at = record.recorded_at
-        epoch += record.type == Resumed.TYPE
-        folding.add(record)
+    for batch in _batches(read_exported(file, name)):
+        if batch[0].seq == 1:
+            _check_beginning(batch[0], name)
+            created_at = batch[0].recorded_at
+        for record in batch:
+            epoch += record.type == Resumed.TYPE
+            folding.add(record)
+        _keep(kept, batch)
     return _Survey(folding.state, created_at, epoch)
 
 
@@ -111,6 +111,41 @@ def _batches(log: Iterable[Record]) -> Iterator[list[Record]]:
             batch, size = [], 0
     if batch:
         yield batch
+
+
+_FIELDS: Final = attrgetter("seq", "source", "type", "sse_id", "data", "recorded_at", "digest")
+
+
+def _keep(kept: BinaryIO, batch: list[Record]) -> None:
+    try:
+        marshal.dump(list(map(_FIELDS, batch)), kept)
+    except OSError as error:
+        raise JournalError(
+            f"no room to keep what is imported while it is checked: {error.strerror}; nothing was "
+            "imported. TMPDIR names the folder that is used"
+        ) from error
+
+
+def _read_kept(kept: BinaryIO, run_id: str) -> Iterator[list[Record]]:
+    size = kept.tell()
+    kept.seek(0)
+    while kept.tell() < size:
+        # Nobody else has this file: it has no name.
+        batch = marshal.load(kept)  # noqa: S302
+        yield [_record(run_id, *fields) for fields in batch]
+
+
+def _record(
+    run_id: str,
+    seq: int,
+    source: Source,
+    type: str,
+    sse_id: str | None,
+    data: str,
+    recorded_at: str,
+    digest: bytes,
+) -> Record:
+    return Record(run_id, seq, source, type, sse_id, data, recorded_at, b"", digest)
 
 
 def _make_room(
