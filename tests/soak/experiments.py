@@ -151,6 +151,21 @@ def state_machine(folder: Path, seed: int, say: Say) -> Found:
     return Found({"examples": 300, "pytest": last}, {"pytest": last} if done.returncode else {})
 
 
+def export(folder: Path, seed: int, say: Say) -> Found:
+    folder.mkdir(mode=0o700)
+    done = program(sys.executable, "-m", "tests.soak.exporting", str(folder), "1000000")
+    if done.returncode:
+        return Found(wrong={"export": done.stderr[-500:]})
+    said = json.loads(done.stdout)
+    steps = {name: each for name, each in said.items() if isinstance(each, dict)}
+    over = {
+        name: each
+        for name, each in steps.items()
+        if each["peak_rss_mb"] >= (400 if name == "parquet" else 150) or not each["whole"]
+    }
+    return Found(said, over)
+
+
 def program(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
@@ -195,5 +210,6 @@ EXPERIMENTS = (
     Experiment("replays", "one log replayed: hash seeds, zones, locales", replays),
     Experiment("mutants", "callbacks changed, and merely written otherwise", mutation),
     Experiment("backlog", "a backlog of 1,000,000 events", backlog),
+    Experiment("export", "1,000,000 records in each format, and back", export),
     Experiment("machine", "a state machine against a model", state_machine),
 )
