@@ -166,6 +166,14 @@ def export(folder: Path, seed: int, say: Say) -> Found:
     return Found(said, over)
 
 
+def report(folder: Path, seed: int, say: Say) -> Found:
+    folder.mkdir(mode=0o700)
+    done = program(sys.executable, "-m", "tests.soak.reporting", str(folder), "1000000")
+    said = json.loads(done.stdout) if done.returncode == 0 else {}
+    wrong = said.get("peak_rss_mb", 1e9) >= 200 or not said.get("ok") or said["page_mb"] > 8
+    return Found(said, {"report": said or done.stderr[-500:]} if wrong else {})
+
+
 def program(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
@@ -212,4 +220,5 @@ EXPERIMENTS = (
     Experiment("backlog", "a backlog of 1,000,000 events", backlog),
     Experiment("export", "1,000,000 records in each format, and back", export),
     Experiment("machine", "a state machine against a model", state_machine),
+    Experiment("report", "the report of a run of 1,000,000 records", report),
 )
