@@ -50,13 +50,15 @@ os.kill(os.getpid(), signal.SIGKILL)  # the write-ahead log stays, and holds it 
 KEEP_WRITING = """
 import sys, threading
 from pathlib import Path
+from arkor.core.notes import SubmitRequested, entry_of
 from arkor.core.record import Entry
 from arkor.store.lease import current_owner
 from arkor.store.writer import NewRun, Writer
 writer = Writer(Path(sys.argv[1]))
 row = NewRun(name="busy", project_root="/p", org_slug="o", project_slug="p", fingerprint="f")
+wish = SubmitRequested("busy", {}, "f", "k", "http://127.0.0.1:9", "o", "p", "/p", ("main",))
 with writer.transaction(durable=True) as tx:
-    run = tx.create_run(row, [Entry("local", "arkor.x", "{}")], current_owner())
+    run = tx.create_run(row, [entry_of(wish)], current_owner())
 print(run.run_id, flush=True)
 over = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
@@ -66,12 +68,14 @@ writer.release(run.run_id, 1)
 writer.close()
 """
 
+WRITING = {"init", "build", "start", "resume", "adopt", "cancel", "import", "backend"}
+
 Said = Mapping[str, list[Any]]
 
 
 def reading_commands(run: str, entry: Path, out: Path) -> dict[str, list[str]]:
-    """Every command that only reads, as far as this release has it."""
-    wanted = {
+    """Every command that only reads."""
+    return {
         "runs": ["runs", "--all", "--json"],
         "show": ["show", run, "--json"],
         "show in words": ["show", run],
@@ -89,11 +93,13 @@ def reading_commands(run: str, entry: Path, out: Path) -> dict[str, list[str]]:
         "report": ["report", run, "-o", str(out / "report.html")],
         "diff": ["diff", run, run, "--json"],
         "store check": ["store", "check", "--json"],
-        "prune dry run": ["prune", "--older-than", "0d", "--dry-run"],
+        "prune dry run": [
+            *("prune", "--older-than", "0d", "--keep-last", "0"),
+            *("--all", "--dry-run", "--json"),
+        ],
+        "store path": ["store", "path"],
         "store backup": ["store", "backup", str(out / "backup.db")],
     }
-    known = typer.main.get_group(app).commands
-    return {name: given for name, given in wanted.items() if given[0] in known}
 
 
 @dataclass(frozen=True)
@@ -202,6 +208,8 @@ def assert_right(said: Said, expected: Said, of: Recorded) -> None:
     assert row["status"] == "completed"
     verified, head = json.loads(said["verify"][1]), json.loads(said["show"][1])["head"]
     assert (verified["ok"], verified["records"], verified["head"]) == (True, of.records, head)
+    assert [each["runId"] for each in json.loads(said["prune dry run"][1])] == [of.run]
+    assert json.loads(said["store check"][1]) == []
     assert said["anchor"][1].split()[:5] == ["arkor-anchor", "v1", of.run, str(of.records), head]
 
 
@@ -228,6 +236,11 @@ def changed(said: Said, but: str = "/no file") -> dict[str, list[str]]:
         for name, (_, _, _, changes) in said.items()
     }
     return {name: changes for name, changes in found.items() if changes}
+
+
+def test_every_command_either_writes_or_is_tried_here() -> None:
+    tried = {given[0] for given in reading_commands("", Path(), Path()).values()}
+    assert tried | WRITING == set(typer.main.get_group(app).commands)
 
 
 def test_a_copy_of_the_file_alone(killed: Recorded, expected: Said, tmp_path: Path) -> None:
@@ -327,11 +340,16 @@ def first_schema(folder: Path) -> Recorded:
     rows = json.loads((HISTORIES / "0.1.0-completed.log.json").read_text())
     run = rows[0]["run_id"]
     old = sqlite3.connect(journal)
+    state = json.loads((HISTORIES / "0.1.0-completed.state.json").read_text())
     old.execute(
-        "INSERT INTO runs VALUES (NULL, ?, 'triage', NULL, '/p', 'o', 'p', 'f', NULL,"
-        " '2026-11-24T10:00:00.000000Z', 'completed', 1)",
-        (run,),
+        "INSERT INTO runs VALUES (1, ?, ?, ?, '/p', 'o', 'p', 'f', ?,"
+        " '2026-11-24T10:00:00.000000Z', ?, ?)",
+        (
+            *(run, state["name"], state["job"]["id"], state["wish"]["run_key"]),
+            *(state["status"], state["settled"]),
+        ),
     )
+    old.execute("INSERT INTO leases VALUES (1, 1, 'released', 'h', 'b', 'n', 1, 's', 0.0, 0.0)")
     old.executemany(
         "INSERT INTO records VALUES (1, :seq, :source, :type, :sse_id, :data, :recorded_at, :digest)",
         [{**row, "digest": bytes.fromhex(row["digest"])} for row in rows],
