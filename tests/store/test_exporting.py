@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 import tracemalloc
 from collections.abc import Callable
@@ -16,8 +17,10 @@ from arkor.core.exports import read_line
 from arkor.core.record import Entry, Record
 from arkor.errors import ConfigError, NoSuchRunError
 from arkor.store.exporting import FORMATS
-from arkor.store.journal import Journal
-from arkor.store.writer import Writer
+from arkor.store.journal import Journal, open_journal
+from arkor.store.lease import current_owner
+from arkor.store.runs import NewRun
+from arkor.store.writer import Writer, open_writer
 
 ODD = [
     Entry("stream", "training.log", '{"type":"training.log","step":1,"loss":0.5}', "1"),
@@ -141,3 +144,21 @@ def test_every_format_is_written_in_constant_memory(
     tracemalloc.stop()
     assert size > (80_000_000 if format != "parquet" else 10_000)
     assert peak < 50_000_000
+
+
+def test_the_page_on_exports_is_true(
+    home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
+    row = NewRun(name="r", project_root="/p", org_slug="o", project_slug="p", fingerprint="f")
+    with open_writer().transaction(durable=True) as tx:
+        tx.create_run(row, ODD[:1], current_owner())
+    exec(program, {})
+    assert "eval_loss" in capsys.readouterr().out
+    written = b"".join(open_journal().export("@last"))
+    assert set(json.loads(written)) == set(re.findall(r"^\| `(\w+)` \| [tn]", page, re.M))
+    assert set(FORMATS) == set(re.findall(r"^\| `(\w+)` \| a ", page, re.M))
+    (tmp_path / "run.parquet").write_bytes(b"".join(open_journal().export("@last", "parquet")))
+    names = pyarrow.parquet.read_schema(tmp_path / "run.parquet").names
+    assert names == re.findall(r"`(\w+)`", page.partition("## Parquet")[2].partition(". DuckDB")[0])
