@@ -39,6 +39,7 @@ def make_run(writer: Writer) -> Run:
             org_slug=row.org_slug,
             project_slug=row.project_slug,
             project_root=row.project_root,
+            run_key=row.run_key,
         )
         with writer.transaction(durable=True) as tx:
             return tx.create_run(row, [entry_of(wish)], current_owner()).run_id
