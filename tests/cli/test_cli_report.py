@@ -1,8 +1,10 @@
 """`arkor report` and `arkor diff`: files written, differences said, sentences where it fails."""
 
 import json
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -135,3 +137,15 @@ def test_the_chart_is_a_picture(here: Arkor, home: Path, folder: Path, need: Any
     done = here("report", "@last", "-o", "page.html", "--png", "chart.png")
     assert (done.returncode, done.stdout) == (0, "page.html\nchart.png\n"), done.stderr
     assert (folder / "chart.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_log_that_was_edited_has_a_page_that_says_so(
+    here: Arkor, home: Path, folder: Path
+) -> None:
+    run = write_run(home, "alpha", 0.1)
+    with closing(sqlite3.connect(home / "arkor.db", isolation_level=None)) as file:
+        file.execute("UPDATE records SET data = ? WHERE seq = 5", ('{"type":"training.log"}',))
+    done = here("report", run, "-o", "page.html")
+    assert done.returncode == 0
+    assert f"run {run} is not as it was recorded" in done.stderr
+    assert "At record 5" in (folder / "page.html").read_text()
