@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from arkor.core.record import GENESIS, canonical, digest_of
 
-__all__ = ["Break", "Fault", "Finding", "Row", "explain", "recorded_as"]
+__all__ = ["Break", "Fault", "Finding", "Row", "explain", "follows", "recorded_as"]
 
 Fault = Literal[
     "changed",
@@ -72,7 +72,7 @@ class Break:
 
     def follows(self, row: Row, digest: Any, seq: Any) -> bool:
         """Whether `row` was recorded as record `seq` behind the digest."""
-        return bool(self.hash(seq, digest, row) == row[6])
+        return follows(self.run_id, seq, digest, row)
 
 
 def explain(
@@ -94,6 +94,12 @@ def explain(
         or _foreign(broken, elsewhere)
         or _changed(broken)
     )
+
+
+def follows(run_id: str, seq: Any, digest: Any, row: Row) -> bool:
+    """Whether `row` was recorded as record `seq` of that run, behind the one with that digest."""
+    expected = _hash(run_id, seq, digest, row)
+    return expected is not None and bool(expected == row[6])
 
 
 def recorded_as(run_id: str, rows: Iterable[Row], suspect: Row, behind: int = 0) -> int | None:

@@ -22,7 +22,7 @@ from arkor.store.prune import Tombstone, read_tombstone
 from arkor.store.query import read_first, read_lease, read_page
 from arkor.store.runs import COLUMNS, RunRow, run_row
 from arkor.store.schema import runs
-from arkor.store.verify import verify_run
+from arkor.store.verify import Verifier
 
 __all__ = ["Journal", "RunRow", "open_journal"]
 
@@ -53,6 +53,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._door = ReadDoor(path)
+        self._verifier = Verifier(self._door)
         self._run_ids: set[str] = set()
 
     def runs(
@@ -168,7 +169,7 @@ class Journal:
                 raise ConfigError(
                     f"the anchor is of run {anchor.run_id}, and not of run {run_id}", field="head"
                 )
-        return verify_run(self._door, run_id, heads)
+        return self._verifier.verify(run_id, heads)
 
     def anchor(self, id: str) -> str:
         """The head of the run's log as one line, to be kept elsewhere and given to `verify` later.

@@ -28,6 +28,7 @@ __all__ = [
     "PAGE",
     "as_stored",
     "backup",
+    "broken_table",
     "checkpoint",
     "compact",
     "damage",
@@ -268,6 +269,17 @@ def damage(connection: Connection) -> list[str]:
         f"{count} rows of {table} belong to a row of {parent} that is not there"
         for table, parent, count in broken
     ]
+
+
+def broken_table(connection: Connection, table: str) -> str | None:
+    """What SQLite finds wrong with the pages of a table first; rows may be out of reach then."""
+    try:
+        (found,) = _driver(connection).execute(f"PRAGMA quick_check({table})").fetchone()
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CORRUPT:
+            raise
+        return str(error)
+    return None if found == "ok" else str(found).splitlines()[-1]
 
 
 def backup(connection: Connection, target: Path) -> None:

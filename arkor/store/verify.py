@@ -1,14 +1,15 @@
 """Reading a run's log for its check: as the file has it, page by page, whatever is in there."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Select, select, tuple_
 
 from arkor.core.anchor import Anchor
-from arkor.core.tampering import Finding, Row, recorded_as
+from arkor.core.tampering import Finding, Row, follows, recorded_as
 from arkor.core.verify import Standing, VerifyReport, check_heads, reported, verify_rows
 from arkor.errors import JournalCorruptError
 from arkor.store import sqlite
@@ -17,7 +18,7 @@ from arkor.store.moment import rfc3339
 from arkor.store.prune import Tombstone, read_tombstone
 from arkor.store.schema import kinds, records, runs
 
-__all__ = ["verify_run"]
+__all__ = ["Verifier"]
 
 PAGE: Final = 10_000
 """Records that are read in one go; nothing is held between two of them."""
@@ -35,21 +36,51 @@ _RECORD = select(
 )
 
 
-def verify_run(door: ReadDoor, run_id: str, heads: Sequence[Anchor] = ()) -> VerifyReport:
-    """Check the log of a run that the journal has. See `Journal.verify`."""
-    with door.connect() as connection:
-        run = connection.execute(select(runs.c.id).where(runs.c.run_id == run_id)).scalar_one()
-    others = _Others(door, run)
-    rows = _Legible(_rows(door, run))
-    report = verify_rows(run_id, rows, heads, others.find)
-    if rows.error is not None and (report.ok or report.fault in ("cut", "missing")):
-        return _unreadable(report, rows.error)
-    # Asked afterwards: a run may be pruned while it is read.
-    with door.connect() as connection:
-        tombstone = read_tombstone(connection, run_id)
-    if tombstone is None:
-        return report
-    return _of_pruned(tombstone, heads, any(True for _ in _rows(door, run)))
+class Verifier:
+    """Checks the logs of the journal that is read through a door."""
+
+    def __init__(self, door: ReadDoor) -> None:
+        self._door = door
+        self._checked: tuple[object, str | None] = (None, None)
+
+    def verify(self, run_id: str, heads: Sequence[Anchor] = ()) -> VerifyReport:
+        """The report on a run that the journal has. See `Journal.verify`."""
+        door = self._door
+        with door.connect() as connection:
+            run = connection.execute(select(runs.c.id).where(runs.c.run_id == run_id)).scalar_one()
+        rows = _Legible(_rows(door, run))
+        report = verify_rows(run_id, rows, heads, _Others(door, run).find)
+        if report.ok or report.fault in ("cut", "missing"):
+            trouble = rows.error or self._out_of_reach(run, report) or self._damage()
+            if trouble is not None:
+                return _unreadable(report, trouble)
+        # Asked afterwards: a run may be pruned while it is read.
+        with door.connect() as connection:
+            tombstone = read_tombstone(connection, run_id)
+        if tombstone is None:
+            return report
+        return _of_pruned(tombstone, heads, any(True for _ in _rows(door, run)))
+
+    def _out_of_reach(self, run: int, report: VerifyReport) -> str | None:
+        # SQLite takes a row whose run was damaged for the end of those before it.
+        place = tuple_(records.c.run, records.c.seq)
+        query = _RECORD.where(place > (run, report.records)).order_by(*place.clauses).limit(1)
+        with self._door.connect() as connection, sqlite.as_stored(connection):
+            rows = list(_read(connection, query))
+        prev = bytes.fromhex(report.head)
+        if not any(follows(report.run_id, report.records + 1, prev, row) for row in rows):
+            return None
+        return "the file has it under another run"
+
+    def _damage(self) -> str | None:
+        """What is wrong with the file, so that rows may be out of reach without an error."""
+        found = os.stat(self._door.path)
+        state = (found.st_ino, found.st_size, found.st_mtime_ns)
+        if self._checked[0] != state:
+            with self._door.connect() as connection:
+                self._checked = (state, sqlite.broken_table(connection, records.name))
+        trouble = self._checked[1]
+        return trouble and f"the file is damaged ({trouble})"
 
 
 class _Legible(Iterator[Row]):
@@ -67,9 +98,9 @@ class _Legible(Iterator[Row]):
             raise StopIteration from error
 
 
-def _unreadable(report: VerifyReport, error: JournalCorruptError) -> VerifyReport:
+def _unreadable(report: VerifyReport, trouble: object) -> VerifyReport:
     seq = report.records + 1
-    what = f"record {seq} cannot be read: {error}"
+    what = f"record {seq}, if there was one, is out of reach: {trouble}"
     finding = Finding("unreadable", seq, what)
     return reported(
         report.run_id,
@@ -103,6 +134,10 @@ def _page(connection: Connection, run: int, after: Any) -> Iterator[Row]:
     query = _RECORD.where(records.c.run == run).order_by(records.c.seq).limit(PAGE)
     if after is not None:
         query = query.where(records.c.seq > after)
+    return _read(connection, query)
+
+
+def _read(connection: Connection, query: Select[Any]) -> Iterator[Row]:
     known = _Kinds(connection)
     # The driver's own cursor: SQLAlchemy's rows cost as much as all the rest.
     cursor: Any = connection.execute(query).cursor
