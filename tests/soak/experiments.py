@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests" / "crash"))
+sys.path[:0] = [str(ROOT / "tests" / "crash"), str(ROOT / "tests" / "store")]
 
+from bitflips import flip_bits, make_journal  # noqa: E402
 from checker import Verdict  # noqa: E402
 from failing_disk import FAULTS, available, fail_each  # noqa: E402
 from mutants import SOURCE, callbacks, mutants, variants  # noqa: E402
@@ -174,6 +176,29 @@ def report(folder: Path, seed: int, say: Say) -> Found:
     return Found(said, {"report": said or done.stderr[-500:]} if wrong else {})
 
 
+def bit_flips(folder: Path, seed: int, say: Say) -> Found:
+    path = folder / "arkor.db"
+    make_journal(path, runs=8)
+    outcomes: Counter[str] = Counter()
+    found = Found()
+    for number, flip in enumerate(flip_bits(path, folder, count=500, seed=seed), 1):
+        outcomes[flip.outcome] += 1
+        if flip.wrong:
+            found.wrong[f"offset {flip.offset}"] = flip.wrong
+        if number % 100 == 0:
+            say(f"{number} flips: {dict(outcomes)}, wrong: {found.wrong}")
+    found.done = {"flips": outcomes.total(), **outcomes}
+    return found
+
+
+def verifying(folder: Path, seed: int, say: Say) -> Found:
+    folder.mkdir()
+    done = program(sys.executable, "tests/soak/million.py", "1000000", str(folder))
+    said = json.loads(done.stdout) if done.returncode == 0 else {}
+    good = said.get("ok") and said["seconds"] < 5 and said["peak_rss_mb"] < 150
+    return Found(said, {} if good else {"verify": said or done.stderr[-500:]})
+
+
 def program(*command: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command,
@@ -219,6 +244,8 @@ EXPERIMENTS = (
     Experiment("mutants", "callbacks changed, and merely written otherwise", mutation),
     Experiment("backlog", "a backlog of 1,000,000 events", backlog),
     Experiment("export", "1,000,000 records in each format, and back", export),
+    Experiment("flips", "one bit of the journal's file flipped", bit_flips),
+    Experiment("verify", "a log of 1,000,000 records verified", verifying),
     Experiment("machine", "a state machine against a model", state_machine),
     Experiment("report", "the report of a run of 1,000,000 records", report),
 )
