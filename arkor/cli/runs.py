@@ -159,6 +159,7 @@ def _row(row: "RunRow", lease: "Lease | None") -> dict[str, Any]:
         "name": row.name,
         "status": row.status,
         "settled": row.settled,
+        "pruned": row.pruned,
         "createdAt": row.created_at,
         "projectRoot": row.project_root,
         "runKey": row.run_key,
