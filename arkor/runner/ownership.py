@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -17,12 +18,12 @@ from arkor.core.notes import (
 from arkor.core.record import Entry, Record
 from arkor.core.redact import redact
 from arkor.errors import JournalError, RunOwnedError
-from arkor.runner.engine import on_engine
+from arkor.runner.engine import on_engine, submit
 from arkor.runner.session import Session
 from arkor.store.journal import Journal
 from arkor.store.lease import RENEW_EVERY
 from arkor.store.runs import index_of
-from arkor.store.writer import Writer
+from arkor.store.writer import Busy, Writer
 
 __all__ = ["OwnedRun"]
 
@@ -33,8 +34,8 @@ log = logging.getLogger("arkor")
 class OwnedRun:
     """A run this process owns, until it is settled or the process ends.
 
-    `state` is the fold of the log as this side last saw it. Everything here but `note` runs on
-    Arkor's thread.
+    `state` is the fold of the log as this side last saw it. Everything here but `note` and `sign`
+    runs on Arkor's thread.
     """
 
     run_id: str
@@ -47,6 +48,7 @@ class OwnedRun:
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     _process: int = field(default_factory=os.getpid, repr=False)
     _renewal: asyncio.Task[None] | None = field(default=None, repr=False)
+    _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _late: list[Entry] = field(default_factory=list, repr=False)
 
     @property
@@ -61,8 +63,14 @@ class OwnedRun:
 
         `durable` survives power loss when this returns; otherwise the death of the process.
         """
+        with self._turn:
+            return self._append(entries, durable=durable)
+
+    def _append(
+        self, entries: Sequence[Entry], *, durable: bool, at_once: bool = False
+    ) -> list[Record]:
         self._stay_one()
-        with self.writer.transaction(durable=durable, create=False) as tx:
+        with self.writer.transaction(durable=durable, create=False, at_once=at_once) as tx:
             clean = [self._redacted(entry) for entry in entries]
             records = tx.append(self.run_id, clean, epoch=self.epoch)
             if records[0].seq > self.state.records + 1:
@@ -87,18 +95,38 @@ class OwnedRun:
 
         Raises `JournalError` all the same: the call must not be followed by another.
         """
+        entry = entry_of(receipt)
+        if not self._sign_at_once(entry):
+            await on_engine(self._sign_in_turn(entry))
 
-        async def write() -> None:
-            entry = entry_of(receipt)
-            try:
-                self.append([entry], durable=False)
-            except RunOwnedError:
-                raise
-            except JournalError:
-                self._late.append(entry)
-                raise
+    def _sign_at_once(self, entry: Entry) -> bool:
+        """Sign on the caller's thread, unless that would have to wait for anybody.
 
-        await on_engine(write())
+        Going to Arkor's thread and back takes longer than writing, which here means copying a
+        page or two: no receipt waits for the disk.
+        """
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            self._sign(entry, at_once=True)
+        except Busy:
+            return False
+        finally:
+            self._turn.release()
+        return True
+
+    async def _sign_in_turn(self, entry: Entry) -> None:
+        with self._turn:
+            self._sign(entry)
+
+    def _sign(self, entry: Entry, *, at_once: bool = False) -> None:
+        try:
+            self._append([entry], durable=False, at_once=at_once)
+        except RunOwnedError:
+            raise
+        except JournalError:
+            self._late.append(entry)
+            raise
 
     async def request_cancel(self, reason: str | None = None) -> None:
         """Note the wish to stop the run, and tell the backend. On Arkor's thread."""
@@ -109,12 +137,16 @@ class OwnedRun:
 
     def catch_up(self, last: int | None = None) -> None:
         """Fold what was appended by others: an earlier owner, or a wish to cancel."""
-        missed = self.journal.records(self.run_id, after=self.state.records)
-        self.state = fold_all(
-            (each for each in missed if last is None or each.seq <= last), self.state
-        )
-        if self.state.cancel_requested:
-            self.cancelled.set()
+        with self._turn:
+            missed = self.journal.records(self.run_id, after=self.state.records)
+            self.state = fold_all(
+                (each for each in missed if last is None or each.seq <= last), self.state
+            )
+        if self.state.cancel_requested and not self.cancelled.is_set():
+            submit(self._heed_cancel())
+
+    async def _heed_cancel(self) -> None:
+        self.cancelled.set()
 
     def keep(self) -> None:
         """Renew the lease from now on, as long as the process lives."""

@@ -22,10 +22,14 @@ from arkor.store.migrate import current_revision, is_behind, upgrade
 from arkor.store.network import MOUNTS, claim_host, network_filesystem, warn_of_network
 from arkor.store.paths import ensure_home
 
-__all__ = ["LOCK_TIMEOUT", "ReadDoor", "WriteDoor"]
+__all__ = ["LOCK_TIMEOUT", "Busy", "ReadDoor", "WriteDoor"]
 
 LOCK_TIMEOUT: Final = 30.0
 """How long a writer waits for another one, in seconds."""
+
+
+class Busy(Exception):
+    """The journal is not free at once."""
 
 
 class WriteDoor(Door):
@@ -53,20 +57,23 @@ class WriteDoor(Door):
         self._pages = 0
 
     @contextmanager
-    def transaction(self, *, durable: bool, create: bool = True) -> Iterator[Connection]:
+    def transaction(
+        self, *, durable: bool, create: bool = True, at_once: bool = False
+    ) -> Iterator[Connection]:
         """Read and write atomically, alone. An exception within the block undoes it all.
 
         `durable` survives power loss once the block is left, otherwise the death of this
-        process. Not to be nested, nor forked in. Raises `JournalError` if the journal cannot be
-        opened or written, or is not there and this may not `create` it: then nothing of the block
-        was.
+        process. `at_once` waits for nobody: it raises `Busy` instead. Not to be nested, nor forked
+        in. Raises `JournalError` if the journal cannot be opened or written, or is not there and
+        this may not `create` it: then nothing of the block was.
         """
         if not create:
             self._refuse_if_gone()
-        with self._locked(), sqlite.translated(self.path):
+        with self._locked(at_once=at_once), sqlite.translated(self.path):
             connection = self._opened(create=create)
-            # Not behind the commit: what fails there must not look like a failed transaction.
-            self._checkpoint_if_due(connection)
+            if not at_once:
+                # Not behind the commit: what fails there must not look like a failed transaction.
+                self._checkpoint_if_due(connection)
             if durable is not self._durable:
                 sqlite.set_durable(connection, durable)
                 self._durable = durable
@@ -98,24 +105,33 @@ class WriteDoor(Door):
         self._processes.close()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with self._threads:
-            try:
-                if self._connection is None:
-                    ensure_home(self.path.parent)
-                self._processes.acquire(self._timeout)
-            except TimeoutError as error:
-                raise JournalError(
-                    f"the journal {self.path} has been locked by {self._processes.holder()} for "
-                    f"{self._timeout:g} s; wait for it, or end it, and run the same again",
-                    path=self.path,
-                ) from error
-            except OSError as error:
-                raise self._unusable(error) from error
+    def _locked(self, *, at_once: bool = False) -> Iterator[None]:
+        if not self._threads.acquire(blocking=not at_once):
+            raise Busy
+        try:
+            self._acquire(0.0 if at_once else self._timeout)
             try:
                 yield
             finally:
                 self._processes.release()
+        finally:
+            self._threads.release()
+
+    def _acquire(self, timeout: float) -> None:
+        try:
+            if self._connection is None:
+                ensure_home(self.path.parent)
+            self._processes.acquire(timeout)
+        except TimeoutError as error:
+            if not timeout:
+                raise Busy from error
+            raise JournalError(
+                f"the journal {self.path} has been locked by {self._processes.holder()} for "
+                f"{timeout:g} s; wait for it, or end it, and run the same again",
+                path=self.path,
+            ) from error
+        except OSError as error:
+            raise self._unusable(error) from error
 
     def _opened(self, *, create: bool) -> Connection:
         if self._connection is not None:

@@ -8,13 +8,13 @@ from typing import Final
 
 from arkor.core.record import Entry, Record
 from arkor.errors import JournalError
-from arkor.store.database import WriteDoor
+from arkor.store.database import Busy, WriteDoor
 from arkor.store.paths import journal_path
 from arkor.store.query import read_meta
 from arkor.store.runs import NewRun
 from arkor.store.transaction import Appended, Kinds, Transaction
 
-__all__ = ["Appended", "NewRun", "Transaction", "Writer", "open_writer"]
+__all__ = ["Appended", "Busy", "NewRun", "Transaction", "Writer", "open_writer"]
 
 _writers: dict[Path, "Writer"] = {}
 
@@ -46,14 +46,17 @@ class Writer:
         self._kinds: tuple[object, Kinds] = (None, {})
 
     @contextmanager
-    def transaction(self, *, durable: bool, create: bool = True) -> Iterator[Transaction]:
+    def transaction(
+        self, *, durable: bool, create: bool = True, at_once: bool = False
+    ) -> Iterator[Transaction]:
         """Several reads and writes as one; an exception within the block undoes them all.
 
         What was written survives power loss if `durable`, otherwise the death of the process.
         With `create` a journal that is not there is made; what goes on with a run does without,
-        so that nothing is in the way of whoever puts a lost journal back. Not to be nested.
+        so that nothing is in the way of whoever puts a lost journal back. With `at_once` it waits
+        for no other writer, in this process or another, but raises `Busy`. Not to be nested.
         """
-        with self._door.transaction(durable=durable, create=create) as connection:
+        with self._door.transaction(durable=durable, create=create, at_once=at_once) as connection:
             known = self._known_kinds()
             transaction = Transaction(connection, time.time(), known)
             yield transaction
