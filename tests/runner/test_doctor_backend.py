@@ -112,6 +112,7 @@ def test_oauth_tokens(expires_in: float, refresh_token: str, level: str, said: s
         ("opaque", "ok"),
         ("two\nlines", "problem"),
     ],
+    ids=["expired", "expiring", "fresh", "undated", "opaque", "unsendable"],
 )
 def test_tokens_of_the_environment(monkeypatch: pytest.MonkeyPatch, token: str, level: str) -> None:
     monkeypatch.setenv("ARKOR_TOKEN", token)
