@@ -1,6 +1,6 @@
 """Which callbacks a record owes: the same answer for delivery, for receipts and for replay."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Final
 
 from arkor.core.events import (
@@ -14,10 +14,10 @@ from arkor.core.events import (
     decode,
 )
 from arkor.core.fold import Consumer, RunState
-from arkor.core.notes import Reconciled
+from arkor.core.notes import Reconciled, SubmitRefused
 from arkor.core.record import Record
 
-__all__ = ["CALLBACKS", "calls_for", "calls_of", "event_of", "owed"]
+__all__ = ["CALLBACKS", "calls_of", "event_of", "is_for_nobody", "owed"]
 
 CALLBACKS: Final = (
     "on_started",
@@ -37,6 +37,10 @@ _BY_EVENT: Final[Mapping[type, str]] = {
     TrainingCompleted: "on_completed",
     TrainingFailed: "on_failed",
 }
+_ENDS: Final = (Reconciled.TYPE, SubmitRefused.TYPE)
+_MARKS: Final = ("checkpoint.saved", "training.completed", "training.failed")
+"""Events for which a receipt may be due although nobody is called."""
+
 _BY_STATUS: Final[Mapping[str, str]] = {
     "completed": "on_completed",
     "failed": "on_failed",
@@ -57,11 +61,22 @@ def calls_of(record: Record, state: RunState) -> tuple[str, ...]:
     if event is None:
         ends_here = record.type == Reconciled.TYPE and state.terminal_seq == record.seq
         return (_BY_STATUS[state.status],) if ends_here else ()
-    return calls_for(event)
+    return _calls_for(event)
 
 
-def calls_for(event: Event) -> tuple[str, ...]:
-    """The callbacks an event of the stream is given to, in order."""
+def is_for_nobody(record: Record, job_id: str | None, wanted: Set[str]) -> bool:
+    """Whether a record owes none of the `wanted` callbacks a call, and no consumer a receipt.
+
+    True of most records, and told without the run's state.
+    """
+    if record.source == "local":
+        return record.type not in _ENDS
+    if record.type in _MARKS:
+        return False
+    return wanted.isdisjoint(_calls_for(decode(record.type, record.data, job_id)))
+
+
+def _calls_for(event: Event) -> tuple[str, ...]:
     if isinstance(event, Malformed):
         return ()
     typed = _BY_EVENT.get(type(event))

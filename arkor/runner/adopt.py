@@ -140,7 +140,7 @@ def _is_over(journal: Journal, run_id: str, consumers: tuple[str, ...]) -> bool:
     A hook that raised after the end must not stop tomorrow's training; one that its process's
     death kept from running must still run, though it had raised before the end.
     """
-    state = fold_all(journal.records(run_id))
+    state = journal.fold(run_id)
     if state.terminal_seq is None:
         return False
     later = map(read_note, journal.records(run_id, after=state.terminal_seq))

@@ -13,17 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from arkor.core.calls import calls_for, event_of, owed
-from arkor.core.events import decode
+from arkor.core.calls import event_of, is_for_nobody, owed
 from arkor.core.fold import Consumer, Folding, RunState, receive
-from arkor.core.notes import (
-    Aborted,
-    CallbackCompleted,
-    CallbackFailed,
-    Reconciled,
-    StepCompleted,
-    SubmitRefused,
-)
+from arkor.core.notes import Aborted, CallbackCompleted, CallbackFailed, StepCompleted
 from arkor.core.record import Record
 from arkor.core.redact import redact
 from arkor.core.steps import CallId, Step, attempts_in, steps_in
@@ -42,9 +34,8 @@ log = logging.getLogger("arkor")
 
 Replay = Literal["pending", "all"]
 
-_ENDS: Final = (Reconciled.TYPE, SubmitRefused.TYPE)
-_MARKS: Final = ("checkpoint.saved", "training.completed", "training.failed")
-"""Events for which a receipt may be due although nobody is called."""
+PASSED: Final = 2000
+"""Records in a row that are for nobody, after which a consumer has a receipt for them."""
 
 
 class Wakeup:
@@ -81,6 +72,7 @@ class Delivery:
     fed: dict[str, Consumer] = field(default_factory=dict)
     _folding: Folding = field(default_factory=Folding)
     _wanted: frozenset[str] = frozenset()
+    _mark_due: int = PASSED
     _steps: dict[CallId, list[Step]] = field(default_factory=dict)
     _attempts: dict[CallId, int] = field(default_factory=dict)
 
@@ -91,8 +83,12 @@ class Delivery:
             at = self.positions[consumer.name] = run.state.consumer(consumer.name)
             rebuilt = consumer.replays or self.replay == "all"
             self.fed[consumer.name] = Consumer(consumer.name) if rebuilt else at
+        begin = min((each.cursor for each in self.fed.values()), default=run.state.records)
+        self._folding = Folding(run.journal.fold(run.run_id, upto=begin))
+        self._mark_due = begin + PASSED
         if run.state.has_steps:
-            self._steps = steps_in(run.journal.records(run.run_id))
+            # A step of a call is recorded behind the record that the call is for.
+            self._steps = steps_in(run.journal.records(run.run_id, after=begin))
         if self.fed != self.positions:
             self._attempts = attempts_in(run.journal.records(run.run_id))
 
@@ -122,22 +118,24 @@ class Delivery:
         found = False
         for record in self.run.journal.records(self.run.run_id, after=self._folding.records):
             found = True
-            if self._is_for_nobody(record):
+            if is_for_nobody(record, self._folding.job_id, self._wanted):
                 self._folding.add(record)
+                if record.seq >= self._mark_due:
+                    await self._mark(record)
             else:
                 await self._deliver(record)
             if self._folding.terminal:
                 break
         return found
 
-    def _is_for_nobody(self, record: Record) -> bool:
-        """Whether nothing follows from a record but the next one's state: true of most."""
-        if record.source == "local":
-            return record.type not in _ENDS
-        if record.type in _MARKS:
-            return False
-        event = decode(record.type, record.data, self._folding.job_id)
-        return self._wanted.isdisjoint(calls_for(event))
+    async def _mark(self, record: Record) -> None:
+        """Note that consumers have finished what was for nobody: nobody looks at it again."""
+        self._mark_due = record.seq + PASSED
+        for consumer in self.consumers:
+            at = self.positions[consumer.name].cursor
+            if not consumer.replays and record.seq - at >= PASSED:
+                note = CallbackCompleted(consumer.name, record.seq)
+                await self._finished(consumer, record, note, replaying=False)
 
     async def _deliver(self, record: Record) -> None:
         before = self._folding.copy()

@@ -23,6 +23,7 @@ from arkor.runner.session import Session
 from arkor.store.journal import Journal
 from arkor.store.lease import RENEW_EVERY
 from arkor.store.runs import index_of
+from arkor.store.snapshots import SNAPSHOT_EVERY, keep_snapshot
 from arkor.store.writer import Busy, Writer
 
 __all__ = ["OwnedRun"]
@@ -48,6 +49,7 @@ class OwnedRun:
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     _process: int = field(default_factory=os.getpid, repr=False)
     _renewal: asyncio.Task[None] | None = field(default=None, repr=False)
+    _snapshot_due: int = field(default=SNAPSHOT_EVERY, repr=False)
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _late: list[Entry] = field(default_factory=list, repr=False)
 
@@ -78,6 +80,9 @@ class OwnedRun:
             state = fold_all(records, self.state)
             if (index := index_of(state)) != index_of(self.state):
                 tx.append(self.run_id, [], epoch=self.epoch, index=index)
+            if state.records >= self._snapshot_due and not at_once:
+                keep_snapshot(tx, state)
+                self._snapshot_due = state.records + SNAPSHOT_EVERY
         self.state = state
         return records
 
@@ -138,10 +143,12 @@ class OwnedRun:
     def catch_up(self, last: int | None = None) -> None:
         """Fold what was appended by others: an earlier owner, or a wish to cancel."""
         with self._turn:
-            missed = self.journal.records(self.run_id, after=self.state.records)
-            self.state = fold_all(
-                (each for each in missed if last is None or each.seq <= last), self.state
-            )
+            if not self.state.records:
+                self.state = self.journal.fold(self.run_id, upto=last)
+                self._snapshot_due = self.state.records + SNAPSHOT_EVERY
+            left = None if last is None else last - self.state.records
+            missed = self.journal.records(self.run_id, after=self.state.records, limit=left)
+            self.state = fold_all(missed, self.state)
         if self.state.cancel_requested and not self.cancelled.is_set():
             submit(self._heed_cancel())
 

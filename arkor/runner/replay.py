@@ -4,15 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from arkor.core.calls import event_of, owed
-from arkor.core.fold import INITIAL, RunState, fold, fold_all
+from arkor.core.calls import event_of, is_for_nobody, owed
+from arkor.core.fold import Folding
 from arkor.core.record import Record
+from arkor.core.state import INITIAL, RunState
 from arkor.core.steps import CallId, Step, attempts_in, steps_in
 from arkor.errors import NonDeterminismError
 from arkor.runner.callbacks import BoundCallbacks, CallbackSet, bind
 from arkor.runner.contexts import context_for
 from arkor.runner.effects import Call, Divergence
 from arkor.runner.options import TrainerOptions
+from arkor.runner.replayed import ReplayedCall, ReplayedCalls
 from arkor.runner.session import home_of
 from arkor.store.journal import Journal, open_journal
 
@@ -20,21 +22,11 @@ __all__ = ["ReplayReport", "ReplayedCall", "replay"]
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayedCall:
-    """One call that the replay made, and the steps it took, in order."""
-
-    seq: int
-    consumer: str
-    callback: str
-    steps: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class ReplayReport:
     """What a replay did: `calls` in order, and where they were not what the log says."""
 
     run_id: str
-    calls: tuple[ReplayedCall, ...]
+    calls: Sequence[ReplayedCall]
     divergences: tuple[Divergence, ...]
 
     @property
@@ -62,34 +54,40 @@ async def replay(
     run_id = journal.resolve(job_id)
     driver = _Replay(journal, run_id, bind(callbacks), strict)
     await driver.run()
-    return ReplayReport(run_id, tuple(driver.calls), tuple(driver.divergences))
+    return ReplayReport(run_id, driver.calls, tuple(driver.divergences))
 
 
 class _Replay:
     def __init__(
         self, journal: Journal, run_id: str, consumers: Sequence[BoundCallbacks], strict: bool
     ) -> None:
-        self.calls: list[ReplayedCall] = []
+        self.calls = ReplayedCalls()
         self.divergences: list[Divergence] = []
         self._journal = journal
         self._run_id = run_id
         self._consumers = consumers
         self._strict = strict
-        self._end: RunState = fold_all(journal.records(run_id))
+        self._end: RunState = journal.fold(run_id)
         self._steps: Mapping[CallId, list[Step]] = (
             steps_in(journal.records(run_id)) if self._end.has_steps else {}
         )
         self._attempts = attempts_in(journal.records(run_id))
 
     async def run(self) -> None:
-        state = INITIAL
+        folding = Folding()
+        wanted = frozenset(name for each in self._consumers for name in each.functions)
         for record in self._journal.records(self._run_id):
-            state = fold(state, record)
-            for consumer in self._consumers:
-                for callback in self._finished(consumer, record, state):
-                    await self._call(consumer, callback, record, state)
-            if state.terminal:
+            passed = is_for_nobody(record, folding.job_id, wanted)
+            folding.add(record)
+            if not passed:
+                await self._deliver(record, folding.state)
+            if folding.terminal:
                 return
+
+    async def _deliver(self, record: Record, state: RunState) -> None:
+        for consumer in self._consumers:
+            for callback in self._finished(consumer, record, state):
+                await self._call(consumer, callback, record, state)
 
     def _finished(
         self, consumer: BoundCallbacks, record: Record, state: RunState

@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from arkor.errors import JournalError
-from arkor.store import sqlite
+from arkor.store import reading, sqlite
 from arkor.store.door import Door
 from arkor.store.filelock import FileLock
 from arkor.store.files import sync_folder
@@ -226,7 +226,7 @@ class ReadDoor(Door):
                 yield connection
             finally:
                 connection.rollback()
-            if connection is self._connection and not sqlite.is_whole(connection, self.path):
+            if connection is self._connection and not reading.is_whole(connection, self.path):
                 raise JournalError(
                     f"the journal {self.path} was opened for writing just while it was read; "
                     "run the same again",
@@ -240,12 +240,12 @@ class ReadDoor(Door):
         if there is None:
             self._empty = self._empty or sqlite.open_empty()
             return self._empty
-        if self._connection is not None and not sqlite.is_current(self._connection, self.path):
+        if self._connection is not None and not reading.is_current(self._connection, self.path):
             self._disconnect()
         return self._connection or self._keep(self._open())
 
     def _open(self) -> Connection:
-        connection = sqlite.open_reading(self.path)
+        connection = reading.open_reading(self.path)
         try:
             if not is_behind(connection, self._migrations, self.path):
                 return connection
@@ -253,7 +253,7 @@ class ReadDoor(Door):
             connection.close()
             raise
         connection.close()
-        return sqlite.open_copy(self.path, lambda copy: upgrade(copy, self._migrations))
+        return reading.open_copy(self.path, lambda copy: upgrade(copy, self._migrations))
 
     def _disconnect(self) -> None:
         super()._disconnect()

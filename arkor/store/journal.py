@@ -11,8 +11,9 @@ from typing import Final
 from sqlalchemy import ColumnElement, func, or_, select
 
 from arkor.core.anchor import Anchor, parse_heads
-from arkor.core.fold import INITIAL, RunOwner, RunState, fold, fold_all
+from arkor.core.fold import fold, fold_all
 from arkor.core.record import Record
+from arkor.core.state import RunOwner, RunState
 from arkor.core.verify import VerifyReport
 from arkor.errors import ConfigError, JournalCorruptError, NoSuchRunError
 from arkor.store.database import ReadDoor
@@ -22,6 +23,7 @@ from arkor.store.prune import Tombstone, read_tombstone
 from arkor.store.query import read_first, read_lease, read_page
 from arkor.store.runs import COLUMNS, RunRow, run_row
 from arkor.store.schema import runs
+from arkor.store.snapshots import read_snapshot
 from arkor.store.verify import Verifier
 
 __all__ = ["Journal", "RunRow", "open_journal"]
@@ -102,9 +104,18 @@ class Journal:
         Raises `NoSuchRunError` as `resolve` does.
         """
         run_id = self.resolve(id)
-        state = fold_all(self.records(run_id))
         log = partial(self.records, run_id)
-        return replace(state, owner=_owner(self.lease(run_id)), log=log)
+        return replace(self.fold(run_id), owner=_owner(self.lease(run_id)), log=log)
+
+    def fold(self, run_id: str, upto: int | None = None) -> RunState:
+        """What the run's log adds up to, or its records up to `upto`: from the nearest snapshot.
+
+        Raises `NoSuchRunError` as `resolve` does.
+        """
+        with self._door.connect() as connection:
+            state = read_snapshot(connection, run_id, upto)
+        left = None if upto is None else upto - state.records
+        return fold_all(self.records(run_id, after=state.records, limit=left), state)
 
     def records(self, id: str, after: int = 0, limit: int | None = None) -> Iterator[Record]:
         """The run's records behind record `after`, in order, as far as they are there by now.
@@ -132,7 +143,7 @@ class Journal:
         run beside the owner, in this process or another. Raises `NoSuchRunError`.
         """
         run_id = self._run_id(id)
-        state = fold_all(self.records(run_id, limit=after)) if after else INITIAL
+        state = self.fold(run_id, upto=after)
         while True:
             over = self._is_over(run_id, state)  # asked first: the last page is then complete
             for record in self.records(run_id, after=state.records):

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, func, insert, select
 from arkor.errors import JournalError, RunPrunedError
 from arkor.store.lease import current_owner
 from arkor.store.schema import pruned, records, runs
+from arkor.store.snapshots import drop_snapshots
 from arkor.store.transaction import Transaction
 
 __all__ = ["Tombstone", "prune_run", "read_tombstone", "restore_run"]
@@ -81,6 +82,7 @@ def prune_run(
         raise JournalError(f"run {run_id} has {what}; nothing of it was removed, run it again")
     count = tx.connection.execute(select(func.count()).where(of_run)).scalar_one()
     tx.connection.execute(delete(records).where(of_run))
+    drop_snapshots(tx, row)
     tx.size += count * 150
     stone = Tombstone(
         run_id=run_id,

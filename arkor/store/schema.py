@@ -30,6 +30,7 @@ __all__ = [
     "pruned",
     "records",
     "runs",
+    "snapshots",
 ]
 
 metadata = MetaData(
@@ -111,6 +112,15 @@ leases = Table(
     # Unix time, in seconds.
     Column("acquired_at", Float, nullable=False),
     Column("expires_at", Float, nullable=False),
+)
+
+# What a log adds up to at some of its records, for whoever need not begin with the first.
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("run", Integer, ForeignKey("runs.id"), primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
 )
 
 # What is left of a run whose records were removed; its row in `runs` stays.

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from arkor.store import sqlite
 from arkor.store.database import ReadDoor
 from arkor.store.migrate import current_revision, is_behind, migrations_folder, revisions
+from arkor.store.reading import open_reading
 from arkor.store.schema import kinds, records, runs
 
 __all__ = ["known_revision", "newest_record", "newest_sse_ids", "quick_damage", "read_revision"]
@@ -94,5 +95,5 @@ def newest_sse_ids(path: Path, run_id: str, limit: int) -> list[str]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[Connection]:
-    with sqlite.translated(path), closing(sqlite.open_reading(path)) as connection:
+    with sqlite.translated(path), closing(open_reading(path)) as connection:
         yield connection

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import sqlite3
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -155,6 +156,29 @@ def test_an_older_journal_is_migrated_after_a_copy(
     assert (revision(writer.path), revision(copy)) == ("9000", NEWEST)
     assert copy.stat().st_mode & 0o777 == 0o600
     assert [row.run_id for row in Journal(copy).runs()] == [run]
+
+
+AWAY = """
+import sys; from pathlib import Path
+from arkor.core.record import Entry; from arkor.store.writer import Writer
+w = Writer(Path(sys.argv[1])); w.append(sys.argv[2], [Entry("local", "arkor.x", "{}")], epoch=None, durable=True); w.close()
+"""
+
+
+def test_reading_takes_no_lock_off_the_writer_of_the_same_process(
+    writer: Writer, make_run: Callable[..., str], start: Callable[..., subprocess.Popen[str]]
+) -> None:
+    run = make_run()
+    for count in (2, 4):
+        journal = Journal(writer.path)  # opens the file anew, and closes it
+        assert len(journal.runs()) == 1
+        journal.close()
+        # Without our lock this one would be the last to close, and remove the log we write to.
+        away = start(AWAY, writer.path, run)
+        assert away.communicate(timeout=60) == ("", "")
+        writer.append(run, [EVENT], epoch=1, durable=True)
+        assert [record.seq for record in Journal(writer.path).records(run)][-1] == count + 1
+    assert Journal(writer.path).verify(run).ok
 
 
 def test_a_reader_migrates_a_private_copy(
