@@ -2,31 +2,12 @@
 
 import io
 import sys
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from arkor.cli import (
-    account,
-    anchor,
-    backend,
-    doctor,
-    export,
-    init,
-    prune,
-    replay,
-    report,
-    resume,
-    runs,
-    start,
-    store,
-    verify,
-    watch,
-)
-from arkor.cli.door import ErrorDoor
+from arkor.cli.commands import Commands
 from arkor.cli.place import journal_at
 from arkor.cli.render import show
 
@@ -37,7 +18,7 @@ BEGINS: Final = frozenset({"start", "import"})
 
 app = typer.Typer(
     name="arkor",
-    cls=ErrorDoor,
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -56,8 +37,10 @@ def main() -> None:
 
 def _version(asked: bool) -> None:
     if asked:
+        from importlib.metadata import PackageNotFoundError, version
+
         try:
-            show(f"arkor {installed_version('arkor')}")
+            show(f"arkor {version('arkor')}")
         except PackageNotFoundError:
             show("arkor 0+unknown (not installed: running from its sources)")
         raise typer.Exit
@@ -92,27 +75,3 @@ def common(
     """
     if journal is not None:
         ctx.with_resource(journal_at(journal, create=ctx.invoked_subcommand in BEGINS))
-
-
-app.command()(init.init)
-app.command()(start.start)
-app.command()(start.build)
-app.command()(resume.resume)
-app.command()(watch.watch)
-app.command()(resume.adopt)
-app.command()(replay.replay)
-app.command()(runs.runs)
-app.command("show")(runs.show_run)
-app.command()(runs.events)
-app.command()(runs.cancel)
-app.command()(verify.verify)
-app.command()(anchor.anchor)
-app.command()(report.report)
-app.command()(report.diff)
-app.command("export")(export.export_run)
-app.command("import")(export.import_file)
-app.command()(prune.prune)
-app.command()(account.whoami)
-app.command()(doctor.doctor)
-app.add_typer(store.app, name="store")
-app.add_typer(backend.app, name="backend")
