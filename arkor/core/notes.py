@@ -7,7 +7,7 @@ defaults, so any release reads any log.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from types import NoneType
 from typing import Any, ClassVar, Final
 
@@ -282,7 +282,9 @@ _KINDS: Final[Mapping[Any, tuple[type, ...]]] = {
 
 def entry_of(note: Note, *, sse_id: str | None = None) -> Entry:
     """The entry that appends `note`."""
-    data = json.dumps(asdict(note), ensure_ascii=False, separators=(",", ":"))
+    # Not `asdict`, which copies what it finds, all the way down.
+    plain = {name: getattr(note, name) for name in _FIELDS[type(note)]}
+    data = json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
     return Entry("local", note.TYPE, data, sse_id)
 
 

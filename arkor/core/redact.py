@@ -19,20 +19,23 @@ def mask(secret: str, salt: bytes) -> str:
 
 def redact(text: str, secrets: Iterable[str], salt: bytes) -> str:
     """Replace each known secret of 16 characters or more, as it is or as JSON spells it."""
-    # The longest first: of two secrets of which one begins the other, no rest may stay.
-    for secret in sorted(secrets, key=lambda each: (-len(each), each)):
-        if len(secret) < SHORTEST_SECRET:
-            break
-        for form in _forms(secret):
-            if form in text:
-                text = text.replace(form, mask(secret, salt))
+    for form, secret in _spellings(frozenset(secrets)):
+        if form in text:
+            text = text.replace(form, mask(secret, salt))
     return text
 
 
 @lru_cache(maxsize=32)
-def _forms(secret: str) -> frozenset[str]:
+def _spellings(secrets: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    # The longest first: of two secrets of which one begins the other, no rest may stay.
+    longest = sorted(secrets, key=lambda each: (-len(each), each))
+    kept = (secret for secret in longest if len(secret) >= SHORTEST_SECRET)
+    return tuple((form, secret) for secret in kept for form in sorted(_forms(secret)))
+
+
+def _forms(secret: str) -> set[str]:
     ascii_only, plain = (json.dumps(secret, ensure_ascii=each)[1:-1] for each in (True, False))
-    return frozenset({secret, ascii_only, plain, plain.replace("/", "\\/")})
+    return {secret, ascii_only, plain, plain.replace("/", "\\/")}
 
 
 def without_token(config: Mapping[str, Any], salt: bytes) -> dict[str, Any]:

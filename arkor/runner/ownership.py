@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from arkor.core.fold import INITIAL, RunState, fold_all
@@ -49,6 +49,7 @@ class OwnedRun:
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     _process: int = field(default_factory=os.getpid, repr=False)
     _renewal: asyncio.Task[None] | None = field(default=None, repr=False)
+    _index: Mapping[str, object] = field(default_factory=dict, repr=False)
     _snapshot_due: int = field(default=SNAPSHOT_EVERY, repr=False)
     _turn: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _late: list[Entry] = field(default_factory=list, repr=False)
@@ -78,12 +79,12 @@ class OwnedRun:
             if records[0].seq > self.state.records + 1:
                 self.catch_up(records[0].seq - 1)
             state = fold_all(records, self.state)
-            if (index := index_of(state)) != index_of(self.state):
+            if (index := index_of(state)) != self._index:
                 tx.append(self.run_id, [], epoch=self.epoch, index=index)
             if state.records >= self._snapshot_due and not at_once:
                 keep_snapshot(tx, state)
                 self._snapshot_due = state.records + SNAPSHOT_EVERY
-        self.state = state
+        self.state, self._index = state, index
         return records
 
     async def note(self, note: Note, *, durable: bool = False) -> Record:
