@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from arkor.cli.render import note
-from arkor.core.notes import CallbackFailed, StreamClosed, read_note
+from arkor.core.notes import CallbackFailed, read_note
 from arkor.core.record import Record
 from arkor.errors import ArkorError
+from arkor.runner.contact import Contact, listen
 from arkor.runner.pace import Pace, observe
-from arkor.runner.progress_view import View, open_view
-from arkor.runner.wording import clean
+from arkor.runner.progress_view import Lines, View, open_view
 
 __all__ = ["POLL", "Progress"]
 
@@ -32,7 +32,7 @@ class Progress:
     def __init__(self, home: Path, run_id: str, *, quiet: bool = False) -> None:
         self.failed: CallbackFailed | None = None
         self._home, self._run_id, self._quiet = home, run_id, quiet
-        self._pace, self._seen = Pace(), 0
+        self._pace, self._contact, self._seen = Pace(), Contact(), 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="arkor-progress", daemon=True)
 
@@ -57,9 +57,8 @@ class Progress:
             # What an earlier process has recorded says where the run stands, and is no news.
             for record in journal.records(self._run_id):
                 self._observe(record)
-            with closing(_Remarks() if self._quiet else open_view()) as view:
-                if self._pace.step:
-                    view.show(self._pace)
+            with closing(_Remarks("") if self._quiet else open_view()) as view:
+                self._show(view)
                 last = False
                 while not last:
                     last = self._stop.wait(POLL)
@@ -68,31 +67,28 @@ class Progress:
         except (ArkorError, OSError) as error:
             note(f"the progress of the run cannot be shown: {error}")
 
-    def _observe(self, record: Record) -> bool:
-        before, self._pace = self._pace, observe(self._pace, record)
+    def _observe(self, record: Record) -> None:
+        self._pace = observe(self._pace, record)
+        self._contact = listen(self._contact, record)
         self._seen = record.seq
-        return self._pace != before
+
+    def _show(self, view: View) -> None:
+        view.hear(self._contact)
+        if self._pace.step:
+            view.show(self._pace)
 
     def _report(self, record: Record, view: View) -> None:
-        if self._observe(record) and self._pace.step:
-            view.show(self._pace)
+        self._observe(record)
+        self._show(view)
         if record.type == "checkpoint.saved" and not self._quiet:
             view.say(f"checkpoint saved at step {self._pace.step}")
-        match read_note(record):
-            case CallbackFailed() as failed:
-                self.failed = failed
-            case StreamClosed(failures=failures, reason=reason) if failures:
-                view.say(clean(f"reconnecting to the backend: {reason}"))
+        said = read_note(record)
+        if isinstance(said, CallbackFailed):
+            self.failed = said
 
 
-class _Remarks:
+class _Remarks(Lines):
     """No figures, where a `ProgressBar` of the trainer's own shows them."""
 
     def show(self, pace: Pace) -> None:
-        pass
-
-    def say(self, text: str) -> None:
-        note(text)
-
-    def close(self, last: str = "") -> None:
-        pass
+        """Leave the figures to the bar."""

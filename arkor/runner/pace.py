@@ -9,12 +9,15 @@ from typing import Any, Final
 from arkor.core.events import Event, TrainingLog, TrainingStarted, decode
 from arkor.core.notes import Resumed, SubmitRequested, Submitted, read_note
 from arkor.core.record import Record
-from arkor.runner.wording import duration
+from arkor.runner.wording import duration, sparkline
 
 __all__ = ["Pace", "advance", "moment", "observe", "steps_of"]
 
 WINDOW: Final = 12
 """How many of the last reports the rate is taken over."""
+
+CURVE: Final = 24
+"""How many of the last losses the curve shows."""
 
 DRY_RUN_STEPS: Final = 10
 """How many steps a dry run takes at most."""
@@ -24,7 +27,8 @@ DRY_RUN_STEPS: Final = 10
 class Pace:
     """How far a run has come, and how fast it goes. `total` and `step` count steps.
 
-    `reports` are the last steps that were reported with their times, in seconds since 1970.
+    `reports` are the last steps that were reported with their times, in seconds since 1970,
+    `losses` the last losses.
     """
 
     step: int = 0
@@ -32,6 +36,12 @@ class Pace:
     loss: float | None = None
     eval_loss: float | None = None
     reports: tuple[tuple[int, float], ...] = ()
+    losses: tuple[float, ...] = ()
+
+    @property
+    def curve(self) -> str:
+        """The course of the last losses, in a word."""
+        return sparkline(self.losses)
 
     @property
     def rate(self) -> float | None:
@@ -120,4 +130,5 @@ def _further(pace: Pace, log: TrainingLog, time: float) -> Pace:
         loss=pace.loss if log.loss is None else log.loss,
         eval_loss=pace.eval_loss if log.eval_loss is None else log.eval_loss,
         reports=reports,
+        losses=pace.losses if log.loss is None else (*pace.losses, log.loss)[-CURVE:],
     )

@@ -3,8 +3,10 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
 from arkor.core.events import decode
+from arkor.runner.contact import Contact
 from arkor.runner.contexts import (
     CancelledContext,
     CheckpointContext,
@@ -72,7 +74,13 @@ class ProgressBar:
         event = ctx.event
         time = moment(event.data, event.recorded_at)
         pace = self._pace = advance(self._pace, decode(event.type, event.text), time)
-        self._show(ctx, lambda view: view.show(pace))
+        contact = Contact(heard=datetime.fromisoformat(event.recorded_at).timestamp())
+
+        def show(view: View) -> None:
+            view.hear(contact)
+            view.show(pace)
+
+        self._show(ctx, show)
 
     def _end(self, ctx: Context, last: str) -> None:
         self._show(ctx, lambda view: view.show(self._pace))

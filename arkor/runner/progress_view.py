@@ -1,10 +1,13 @@
 """Progress on stderr: a bar at the foot of a terminal, plain lines where there is none."""
 
+import os
 import sys
 import threading
-from time import monotonic
+from collections.abc import Callable
+from time import monotonic, time
 from typing import Any, Final, Protocol
 
+from arkor.runner.contact import Contact
 from arkor.runner.pace import Pace
 
 __all__ = ["Lines", "View", "open_view"]
@@ -19,6 +22,9 @@ class View(Protocol):
     def show(self, pace: Pace) -> None:
         """Show how far the run has come."""
 
+    def hear(self, contact: Contact) -> None:
+        """Show whether events still come."""
+
     def say(self, text: str) -> None:
         """Say something that happened."""
 
@@ -28,7 +34,12 @@ class View(Protocol):
 
 def open_view(title: str = "") -> View:
     """A view of one run on stderr, each of its lines headed by `title`."""
-    return _Bar(title) if sys.stderr.isatty() else Lines(title)
+    return _Bar(title) if _can_draw() else Lines(title)
+
+
+def _can_draw() -> bool:
+    """Whether stderr is a terminal that can move its cursor."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
 class Lines:
@@ -39,13 +50,22 @@ class Lines:
         self._pace: Pace | None = None
         self._held = False
         self._next = 0.0
+        self._trouble = ""
 
     def show(self, pace: Pace) -> None:
         """Print the figures, or hold them back until the next second."""
+        if str(pace) == str(self._pace):
+            return
         self._pace, self._held = pace, monotonic() < self._next
         if not self._held:
             self.say(str(pace))
             self._next = monotonic() + QUIET
+
+    def hear(self, contact: Contact) -> None:
+        """Print what is wrong with the stream, and that it is there again."""
+        before, self._trouble = self._trouble, contact.trouble
+        if self._trouble != before:
+            self.say(self._trouble or "connected to the backend again")
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -63,11 +83,15 @@ class _Bar:
     def __init__(self, title: str) -> None:
         self._title = title
         self._pace: Pace | None = None
-        self._task = _foot.add(_joined(title, "waiting for the first step"))
+        self._contact = Contact()
+        self._task = _foot.add(self._text)
 
     def show(self, pace: Pace) -> None:
         self._pace = pace
-        _foot.update(self._task, pace, _joined(self._title, pace))
+        _foot.update(self._task, pace)
+
+    def hear(self, contact: Contact) -> None:
+        self._contact = contact
 
     def say(self, text: str) -> None:
         _foot.say(_joined(self._title, text))
@@ -76,6 +100,22 @@ class _Bar:
         _foot.remove(self._task)
         if self._pace is not None or last:
             _foot.say(_joined(self._title, self._pace, last))
+
+    def _text(self) -> str:
+        """What the line says at this moment; asked for at each refresh."""
+        pace, contact = self._pace, self._contact
+        return _joined(
+            self._title,
+            contact.trouble,
+            pace or "waiting for the first step",
+            pace and pace.curve if _has_blocks() else "",
+            contact.age(time()),
+        )
+
+
+def _has_blocks() -> bool:
+    """Whether the terminal's encoding has the characters of a curve."""
+    return (sys.stderr.encoding or "").lower().startswith("utf")
 
 
 class _Foot:
@@ -88,17 +128,17 @@ class _Foot:
         self._lock = threading.Lock()
         self._live: Any = None
 
-    def add(self, text: str) -> Any:
+    def add(self, text: Callable[[], str]) -> Any:
         with self._lock:
             if self._live is None:
                 self._live = _live_display()
                 self._live.start()
-            return self._live.add_task(text, total=None)
+            return self._live.add_task("", total=None, text=text)
 
-    def update(self, task: Any, pace: Pace, text: str) -> None:
+    def update(self, task: Any, pace: Pace) -> None:
         with self._lock:
             if self._live is not None:
-                self._live.update(task, completed=pace.step, total=pace.total, description=text)
+                self._live.update(task, completed=pace.step, total=pace.total)
 
     def say(self, text: str) -> None:
         with self._lock:
@@ -122,17 +162,18 @@ _foot: Final = _Foot()
 
 def _live_display() -> Any:
     from rich.console import Console  # only who shows a bar pays for rich
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task
     from rich.table import Column
+    from rich.text import Text
+
+    class Words(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(task.fields["text"]())
 
     return Progress(
         SpinnerColumn(),
         BarColumn(bar_width=20),
-        TextColumn(
-            "{task.description}",
-            markup=False,
-            table_column=Column(no_wrap=True, overflow="ellipsis"),
-        ),
+        Words(table_column=Column(no_wrap=True, overflow="ellipsis")),
         console=Console(stderr=True, highlight=False, emoji=False),
         # Where stdout is no terminal, it holds data: rich must not take that over.
         redirect_stdout=sys.stdout.isatty(),

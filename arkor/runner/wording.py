@@ -1,11 +1,15 @@
-"""Words for the person at a terminal: durations, and texts that came from elsewhere."""
+"""Words for the person at a terminal: durations, curves, and texts that came from elsewhere."""
 
+import math
 import re
+from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["clean", "duration"]
+__all__ = ["clean", "duration", "sparkline"]
 
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+_BLOCKS: Final = "▁▂▃▄▅▆▇█"
 
 
 def clean(text: str) -> str:
@@ -23,3 +27,13 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours}h {minutes:02}m {rest:02}s"
     return f"{minutes}m {rest:02}s" if minutes else f"{rest}s"
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """The course of some values in a word, such as `█▆▃▂▁`; what is not finite is left out."""
+    known = [value for value in values if math.isfinite(value)]
+    if len(known) < 2:
+        return ""
+    low, high = min(known), max(known)
+    step = (high - low) / (len(_BLOCKS) - 1) or 1.0
+    return "".join(_BLOCKS[round((value - low) / step)] for value in known)
