@@ -1,9 +1,10 @@
 """Reading the log on a given connection: its records, its lease."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Dialect, bindparam, select
 
 from arkor.core.record import GENESIS, Record
 from arkor.errors import JournalCorruptError
@@ -12,17 +13,10 @@ from arkor.store.moment import rfc3339
 from arkor.store.owner import Owner
 from arkor.store.schema import kinds, leases, meta, records, runs
 
-__all__ = ["read_first", "read_lease", "read_meta", "read_page"]
+__all__ = ["MOST_KINDS", "read_first", "read_lease", "read_meta", "read_page"]
 
-_RECORD = (
-    records.c.seq,
-    kinds.c.source,
-    kinds.c.type,
-    records.c.sse_id,
-    records.c.data,
-    records.c.recorded_at,
-    records.c.digest,
-)
+MOST_KINDS: Final = 1000
+"""Kinds of records that are remembered by a connection: whoever invents more must not fill the memory."""
 
 
 def read_meta(connection: Connection, key: str) -> str | None:
@@ -56,10 +50,11 @@ def read_first(
     connection: Connection, run_id: str, sse_id: str, data: str | None = None
 ) -> Record | None:
     """The run's first record with that event id, and with that data where it is given."""
-    query = _of(run_id).where(records.c.sse_id == sse_id).order_by(records.c.seq).limit(1)
+    of_run = select(records.c.seq).join(runs, runs.c.id == records.c.run)
+    query = of_run.where(runs.c.run_id == run_id, records.c.sse_id == sse_id)
     if data is not None:
         query = query.where(records.c.data == data)
-    seq = connection.execute(query.with_only_columns(records.c.seq)).scalar()
+    seq = connection.execute(query.order_by(records.c.seq).limit(1)).scalar()
     return None if seq is None else next(read_page(connection, run_id, seq - 1, 1))
 
 
@@ -70,41 +65,84 @@ def read_page(connection: Connection, run_id: str, after: int, limit: int) -> It
     """
     # The record before comes along, for its digest; the first has none.
     rows = limit + (after > 0)
-    query = _of(run_id).where(records.c.seq >= after).order_by(records.c.seq).limit(rows)
-    digest = GENESIS
-    for row in connection.execute(query):
-        if row.seq > after:
-            yield _record(run_id, row, digest)
-        digest = row.digest
+    cursor = connection.connection.cursor()
+    try:
+        # Past SQLAlchemy, whose rows cost more than SQLite's.
+        cursor.execute(_page_sql(connection.dialect), (run_id, after, rows, 0))
+        numbered = _Kinds(connection)
+        digest = GENESIS
+        for seq, kind, sse_id, data, recorded_at, own in iter(cursor.fetchone, None):
+            source, name = numbered.of(kind)
+            if not isinstance(seq, int) or seq > after:
+                yield _record(run_id, seq, source, name, sse_id, data, recorded_at, digest, own)
+            digest = own
+    finally:
+        cursor.close()
 
 
-def _of(run_id: str) -> Select[Any]:
-    # An outer join: a record whose kind is gone must not vanish with it.
-    return (
-        select(*_RECORD)
-        .select_from(records)
+@cache
+def _page_sql(dialect: Dialect) -> str:
+    query = (
+        select(
+            records.c.seq,
+            records.c.kind,
+            records.c.sse_id,
+            records.c.data,
+            records.c.recorded_at,
+            records.c.digest,
+        )
         .join(runs, runs.c.id == records.c.run)
-        .outerjoin(kinds, kinds.c.id == records.c.kind)
-        .where(runs.c.run_id == run_id)
+        .where(runs.c.run_id == bindparam("run_id"), records.c.seq >= bindparam("after"))
+        .order_by(records.c.seq)
+        .limit(bindparam("limit"))
+        .offset(bindparam("none"))
     )
+    return str(query.compile(dialect=dialect))
 
 
-def _record(run_id: str, row: Sequence[Any], prev_digest: bytes) -> Record:
-    seq, source, kind, sse_id, data, recorded_at, digest = row
+class _Kinds:
+    """The sources and types that numbers stand for; those of a connection are asked for once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._known: dict[object, tuple[object, object]] = connection.info.setdefault("kinds", {})
+
+    def of(self, number: object) -> tuple[object, object]:
+        """The source and type; a pair of `None` for a number that stands for none."""
+        return self._known.get(number) or self._read(number)
+
+    def _read(self, number: object) -> tuple[object, object]:
+        query = select(kinds.c.source, kinds.c.type).where(kinds.c.id == number)
+        row = self._connection.execute(query).first()
+        if row is None:
+            return None, None
+        if len(self._known) >= MOST_KINDS:
+            self._known.clear()
+        kind = self._known[number] = (row.source, row.type)
+        return kind
+
+
+def _record(
+    run_id: str,
+    seq: Any,
+    source: Any,
+    type: Any,
+    sse_id: Any,
+    data: Any,
+    recorded_at: Any,
+    prev_digest: Any,
+    digest: Any,
+) -> Record:
     try:
         at = rfc3339(recorded_at)
     except (TypeError, OverflowError):
-        at = None
+        at = ""
     # SQLite stores what it is given, whatever type the column was declared with.
-    texts = isinstance(data, str) and isinstance(kind, str) and isinstance(sse_id, str | None)
-    if (
-        at is None
-        or not texts
-        or source not in ("stream", "local")
-        or not isinstance(digest, bytes)
-    ):
+    texts = isinstance(data, str) and isinstance(type, str) and isinstance(sse_id, str | None)
+    whole = at and isinstance(seq, int) and isinstance(digest, bytes)
+    if not (texts and whole and source in ("stream", "local")):
         raise JournalCorruptError(
             f"record {seq} of run {run_id} is damaged; `arkor verify {run_id}` says what is whole, "
             "and `arkor store salvage` saves it into a new journal"
         )
-    return Record(run_id, seq, source, kind, sse_id, data, at, prev_digest, digest)
+    return Record(run_id, seq, source, type, sse_id, data, at, prev_digest, digest)

@@ -4,13 +4,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from arkor.core.record import Entry, Record
 from arkor.errors import JournalError
 from arkor.store.database import Busy, WriteDoor
 from arkor.store.paths import journal_path
-from arkor.store.query import read_meta
+from arkor.store.query import MOST_KINDS, read_meta
 from arkor.store.runs import NewRun
 from arkor.store.transaction import Appended, Kinds, Transaction
 
@@ -26,10 +25,6 @@ def open_writer(home: Path | str | None = None) -> "Writer":
     """
     path = journal_path(home)
     return _writers.get(path) or _writers.setdefault(path, Writer(path))
-
-
-MOST_KINDS: Final = 1000
-"""Kinds of records that a writer remembers: whoever invents more must not fill the memory."""
 
 
 class Writer:
