@@ -5,12 +5,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from arkor.cli.actions import Outcome, tell_actions
 from arkor.cli.door import Exit
 from arkor.cli.interrupt import Interrupted, run_interruptibly
 from arkor.cli.place import store_home
 from arkor.cli.progress import Progress
 from arkor.cli.render import note, relative, show
 from arkor.core.wire import Job
+from arkor.runner.pace import Pace
 
 if TYPE_CHECKING:
     from arkor.runner.trainer import Trainer, TrainingResult
@@ -38,6 +40,7 @@ class Following:
         self._trainer: Trainer | None = None
         self._run_id = run_id
         self._home = home or store_home()
+        self._progress: Progress | None = None
 
     def run(self, *, detach: bool = False) -> int:
         """Follow it, or only start it; return the exit code."""
@@ -45,6 +48,7 @@ class Following:
             return run_interruptibly(self._follow(detach))
         except Interrupted as interrupted:
             note(f"interrupted: {self._fate()}")
+            self._tell("interrupted", ended=False)
             return 128 + interrupted.signum
 
     async def _follow(self, detach: bool) -> int:
@@ -55,20 +59,38 @@ class Following:
             note(f"detached: {self._fate()}")
             return Exit.OK
         with Progress(self._home, started.run_id, quiet=_has_bar(trainer)) as progress:
+            self._progress = progress
             outcome = await _wait(trainer)
         if isinstance(outcome, Exception):
             return self._unfinished(outcome, in_callback=progress.failed is not None)
-        return say_end(outcome.job)
+        code = say_end(outcome.job)
+        self._tell("" if outcome.succeeded else outcome.job.error or outcome.status)
+        return code
 
     def _unfinished(self, error: Exception, *, in_callback: bool) -> int:
         """Report why no end was reached. What is neither ours nor a callback's is a bug."""
         if not in_callback:
             note(self._fate())
+            self._tell(str(error) or type(error).__name__, ended=False)
             raise error
-        name = type(error).__name__
-        note(f"error: a callback raised {name}: {error} ({_place(error)})")
+        raised = f"a callback raised {type(error).__name__}: {error} ({_place(error)})"
+        note(f"error: {raised}")
         note(self._fate())
+        self._tell(raised, ended=False)
         return Exit.CALLBACK
+
+    def _tell(self, problem: str, *, ended: bool = True) -> None:
+        """Show in a workflow of GitHub's how it went."""
+        from arkor.store.paths import journal_path
+
+        trainer = self._trainer
+        if trainer is None or trainer.run_id is None:
+            return
+        job = trainer.job
+        ended = ended or (job is not None and job.terminal)
+        pace = self._progress.pace if self._progress else Pace()
+        journal = journal_path(self._home)
+        tell_actions(Outcome(trainer.run_id, job, pace, journal, problem, ended))
 
     def _fate(self) -> str:
         """What has become of the run, and what can be done."""
@@ -83,8 +105,8 @@ class Following:
         if job.terminal:
             return f"job {job.id} has ended: {job.status}; {resume} makes the calls still owed"
         return (
-            f"job {job.id} goes on at the backend and may use its GPU; {resume} follows it to its "
-            f"end, `arkor cancel {run_id}` stops it"
+            f"job {job.id} goes on at the backend and may use its GPU; `arkor watch {run_id}` "
+            f"looks at it, {resume} follows it to its end, `arkor cancel {run_id}` stops it"
         )
 
 

@@ -36,6 +36,11 @@ class Progress:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="arkor-progress", daemon=True)
 
+    @property
+    def pace(self) -> Pace:
+        """How far the run has come, as far as it was seen."""
+        return self._pace
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self

@@ -115,7 +115,9 @@ class _Bar:
 
 def _has_blocks() -> bool:
     """Whether the terminal's encoding has the characters of a curve."""
-    return (sys.stderr.encoding or "").lower().startswith("utf")
+    # `sys.stderr` is another object while the bars are there, and says nothing of its encoding.
+    encoding = getattr(sys.__stderr__, "encoding", None)
+    return str(encoding).lower().startswith("utf")
 
 
 class _Foot:
