@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arkor.cli.follow import Following
+from arkor.cli.preview import preview
 from arkor.cli.render import note, relative, show
 from arkor.errors import ConfigError
 
@@ -49,41 +50,62 @@ def start(
         str | None,
         typer.Option(help="One key, one run, for ever: a finished one is not run again."),
     ] = None,
-    new: Annotated[
-        bool, typer.Option("--new", help="Submit a new run even if one could be resumed.")
-    ] = False,
+    resume: Annotated[
+        bool | None,
+        typer.Option(
+            "--resume/--new",
+            help="Go on with a run that a dead process left, if there is one; or submit a new one.",
+            show_default="as the trainer says",
+        ),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when the backend has accepted the run.")
     ] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Load the trainer and show what it asks for; submit nothing."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Of --check: print JSON.")] = False,
 ) -> None:
     """Run the project's trainer and follow it to its end; started again, it goes on.
 
     Exits 0 completed, 1 failed, 2 usage, 3 cancelled, 4 no end was reached, 5 a callback
-    raised, 130 or 143 interrupted (the run goes on).
+    raised, 130 or 143 interrupted (the run goes on). Ctrl-C leaves the run, and says how to
+    watch, resume and cancel it.
 
-    Examples: `arkor start --backend local`, `arkor start train.py --run-key nightly-2026-11-24`
+    Examples: `arkor start --backend local`, `arkor start --check`, `arkor start train.py --run-key nightly-2026-11-24`
     """
-    if new and run_key is not None:
+    if as_json and not check:
+        raise typer.BadParameter("--json goes with --check: what callbacks print is no JSON")
+    if resume is False and run_key is not None:
         raise typer.BadParameter("--new and --run-key exclude each other: a key means one run")
     if backend is not None:
         os.environ["ARKOR_CLOUD_API_URL"] = _address(backend)
     from arkor.runner.project import load_trainer
 
-    changes: dict[str, Any] = {}
-    if dry_run:
-        changes["dry_run"] = True
-    if run_key is not None:
-        changes["run_key"] = run_key
-    if new:
-        changes["resume"] = "never"
     trainer = load_trainer(entry)
-    if changes:
+    if changes := _changes(dry_run, run_key, resume):
         trainer = trainer.with_options(**changes)
+    if check:
+        preview(trainer, as_json=as_json)
+        return
 
     async def take() -> "Trainer":
         return trainer
 
     raise typer.Exit(Following(take).run(detach=detach))
+
+
+def _changes(dry_run: bool, run_key: str | None, resume: bool | None) -> dict[str, Any]:
+    """The options of the trainer that the command line changes."""
+    changes: dict[str, Any] = {}
+    if dry_run:
+        changes["dry_run"] = True
+    if run_key is not None:
+        changes["run_key"] = run_key
+    if resume is not None:
+        changes["resume"] = "orphaned" if resume else "never"
+    return changes
 
 
 def _address(given: str) -> str:

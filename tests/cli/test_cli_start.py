@@ -161,6 +161,48 @@ def test_new_and_run_key_exclude_each_other(arkor: Arkor, project: Path) -> None
     assert "exclude each other" in done.stderr
 
 
+def test_a_check_shows_what_would_be_submitted_and_submits_nothing(
+    arkor: Arkor, folder: Path
+) -> None:
+    dataset = 'BlobDataset("https://a.example/d.jsonl?signature=s3", token="secret-0123456789")'
+    entry = write_entry(folder, 'callbacks={"on_log": print}', "from arkor import BlobDataset")
+    entry.write_text(entry.read_text().replace('HuggingfaceDataset("d")', dataset))
+    with ScriptedBackend() as backend:
+        options = ("--check", "--dry-run", "--run-key", "night", "--backend", backend.url)
+        done, shown = arkor("start", *options, "--json"), arkor("start", *options)
+        assert backend.requests == []
+    assert done.returncode == shown.returncode == 0, done.stderr + shown.stderr
+    source = {"type": "blob", "url": "https://a.example/d.jsonl"}
+    assert json.loads(done.stdout) == {
+        "name": "cli",
+        "entry": str(entry),
+        "projectRoot": str(folder),
+        "backend": backend.url,
+        "runKey": "night",
+        "config": {"model": "m", "datasetSource": source, "maxSteps": 10, "dryRun": True},
+        "callbacks": {"main": ["on_log"]},
+    }
+    assert "maxSteps        10\n" in shown.stdout
+    assert "nothing was submitted" in shown.stderr
+    assert "secret" not in done.stdout + shown.stdout
+
+
+def test_a_check_finds_a_dataset_that_is_not_there(arkor: Arkor, folder: Path) -> None:
+    entry = write_entry(folder, before="from arkor import FileDataset")
+    entry.write_text(entry.read_text().replace('HuggingfaceDataset("d")', 'FileDataset("x.jsonl")'))
+    done = arkor("start", "--check", "--backend", "local")
+    assert_one_sentence(done, 2, "dataset.path", str(folder / "x.jsonl"), "No such file")
+    assert arkor("start", "--json").returncode == 2
+
+
+def test_resume_wins_over_a_trainer_that_says_never(arkor: Arkor, folder: Path) -> None:
+    write_entry(folder, 'resume="never"')
+    with ScriptedBackend([STARTED, COMPLETED]) as backend:
+        assert arkor("start", "--detach", "--backend", backend.url).returncode == 0
+        done = arkor("start", "--resume", "--backend", backend.url)
+    assert lines_of(done)[0] == "Resumed job job-1"
+
+
 def test_detached_it_returns_and_the_next_start_goes_on(arkor: Arkor, project: Path) -> None:
     with ScriptedBackend([STARTED, COMPLETED]) as backend:
         left = arkor("start", "--detach", "--backend", backend.url)
