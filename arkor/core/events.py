@@ -7,7 +7,6 @@ release does not know survives in the log. Types are an open set: an unknown one
 import json
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, Never
 
 __all__ = [
@@ -20,12 +19,15 @@ __all__ = [
     "TrainingLog",
     "TrainingStarted",
     "decode",
-    "type_of",
+    "read_event",
 ]
 
 
 LONGEST_REMEMBERED: Final = 1024
 """Characters of the longest event that is kept decoded for a while."""
+
+MOST_REMEMBERED: Final = 2048
+"""Events that are kept so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,28 +104,51 @@ Event = (
 )
 
 
-def type_of(name: str, data: str) -> str:
-    """A record's type: the JSON object's `type`, else the SSE event name."""
+def read_event(name: str, data: str, job_id: str | None = None) -> tuple[str, Event]:
+    """What the stream sent as `name`: a record's type, and what `decode` makes of it.
+
+    The type is the JSON object's `type`, else the SSE event name.
+    """
     payload = _parse(data)
-    if isinstance(payload, dict) and isinstance(kind := payload.get("type"), str):
-        # JSON can spell half a surrogate pair, which no UTF-8 text holds (RFC 8259, 8.2).
-        return kind.encode("utf-8", "replace").decode() or name
-    return name
+    kind = _type_of(payload) or name
+    event = _event(kind, payload, job_id)
+    if isinstance(event, TrainingLog):
+        _remember(data, job_id, event)
+    return kind, event
 
 
 def decode(type: str, data: str, job_id: str | None = None) -> Event:
     """Read one event. Never raises: what cannot be an event of `job_id` is `Malformed`."""
-    # Nearly every event of a run is a log, which is asked for by whoever records it, folds it and
-    # delivers it. What comes of it holds numbers only, so they may share it.
-    if type == "training.log" and len(data) <= LONGEST_REMEMBERED:
-        return _remembered(type, data, job_id)
-    return _decoded(type, data, job_id)
+    if type == "training.log" and (known := _logs.get((data, job_id))) is not None:
+        return known
+    event = _event(type, _parse(data), job_id)
+    if isinstance(event, TrainingLog):
+        _remember(data, job_id, event)
+    return event
 
 
-def _decoded(type: str, data: str, job_id: str | None) -> Event:
+# Nearly every event of a run is a log, which is asked for by whoever records it, folds it and
+# delivers it. What comes of it holds numbers only, so they may share it.
+_logs: Final[dict[tuple[str, str | None], TrainingLog]] = {}
+
+
+def _remember(data: str, job_id: str | None, event: TrainingLog) -> None:
+    if len(data) <= LONGEST_REMEMBERED:
+        if len(_logs) >= MOST_REMEMBERED:
+            _logs.clear()
+        _logs[data, job_id] = event
+
+
+def _type_of(payload: object) -> str | None:
+    if isinstance(payload, dict) and isinstance(kind := payload.get("type"), str):
+        # JSON can spell half a surrogate pair, which no UTF-8 text holds (RFC 8259, 8.2).
+        return kind if kind.isascii() else kind.encode("utf-8", "replace").decode()
+    return None
+
+
+def _event(type: str, payload: object, job_id: str | None) -> Event:
     if type == "end":
         return Other("end")
-    payload = _parse(data)
     if isinstance(payload, _NotJson):
         return Malformed(payload.reason)
     if not isinstance(payload, dict):
@@ -135,9 +160,6 @@ def _decoded(type: str, data: str, job_id: str | None) -> Event:
         return _read(type, payload)
     except _MissingError as missing:
         return Malformed(str(missing))
-
-
-_remembered: Final = lru_cache(maxsize=2048)(_decoded)
 
 
 class _MissingError(Exception):

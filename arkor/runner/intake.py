@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from arkor.client.sse import Frame, Oversize
-from arkor.core.events import Malformed, TrainingCompleted, TrainingFailed, decode, type_of
+from arkor.core.events import Malformed, TrainingCompleted, TrainingFailed, decode, read_event
 from arkor.core.fold import RunState, number_of
 from arkor.core.notes import StreamConflict, StreamGap, StreamOversize, entry_of
 from arkor.core.record import Entry, Record
@@ -100,7 +100,12 @@ class Intake:
         if isinstance(frame, Oversize):
             return entry_of(StreamOversize(name, frame.length, frame.digest), sse_id=sse_id)
         data = self._redacted(frame.data)
-        return Entry("stream", name if name == "end" else type_of(name, data), data, sse_id)
+        return Entry(
+            "stream",
+            name if name == "end" else read_event(name, data, self.job_id)[0],
+            data,
+            sse_id,
+        )
 
     def _take(self, entry: Entry, taken: Taken) -> None:
         conflict = self._conflict(entry, entry.sse_id) if entry.sse_id else self._unnamed(entry)

@@ -17,7 +17,7 @@ from arkor.core.events import (
     TrainingLog,
     TrainingStarted,
     decode,
-    type_of,
+    read_event,
 )
 
 AT = "2026-01-01T00:00:01Z"
@@ -48,20 +48,20 @@ def read(type: str, **payload: Any) -> object:
 @given(types, st.text(), st.none() | st.just("job-1"))
 def test_any_text_decodes_to_something(type: str, data: str, job_id: str | None) -> None:
     assert decode(type, data, job_id) is not None
-    assert isinstance(type_of(type, data), str)
+    assert isinstance(read_event(type, data)[0], str)
 
 
 @given(types, payloads | json_values)
 def test_any_json_decodes_to_something(type: str, value: object) -> None:
     data = json.dumps(value)
     assert decode(type, data, "job-1") is not None
-    assert isinstance(type_of(type, data).encode(), bytes)
+    assert isinstance(read_event(type, data)[0].encode(), bytes)
 
 
 @pytest.mark.parametrize("data", ["[" * 100_000, '{"a":' * 100_000, "9" * 5_000, "\ud800", "\0"])
 def test_hostile_text_is_malformed(data: str) -> None:
     assert isinstance(decode("training.log", data), Malformed)
-    assert type_of("training.log", data) == "training.log"
+    assert read_event("training.log", data)[0] == "training.log"
 
 
 def test_each_type_is_read_whole() -> None:
@@ -160,7 +160,7 @@ def test_an_unknown_type_is_an_event_and_end_needs_no_json() -> None:
 
 
 def test_the_type_is_the_payloads_else_the_events_name() -> None:
-    assert type_of("message", '{"type":"training.log"}') == "training.log"
+    assert read_event("message", '{"type":"training.log"}')[0] == "training.log"
     for data in ("{}", "[]", "null", "x", '{"type":3}', '{"type":""}', '["type"]'):
-        assert type_of("status", data) == "status"
-    assert type_of("message", '{"type":"a\\ud800b"}') == "a?b"
+        assert read_event("status", data)[0] == "status"
+    assert read_event("message", '{"type":"a\\ud800b"}')[0] == "a?b"
