@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arkor.cli.arguments import Id, Json
+from arkor.cli.completion import complete_run
 from arkor.cli.door import Exit
 from arkor.cli.place import journal
 from arkor.cli.render import note, relative, show, show_json, show_table
@@ -21,7 +22,12 @@ __all__ = ["diff", "report"]
 
 Other = Annotated[
     str | None,
-    typer.Argument(metavar="OTHER", help="A second run, to compare with.", show_default=False),
+    typer.Argument(
+        metavar="OTHER",
+        help="A second run, to compare with.",
+        show_default=False,
+        autocompletion=complete_run,
+    ),
 ]
 
 
@@ -71,8 +77,11 @@ def report(
 
 
 def diff(
-    a: Annotated[str, typer.Argument(metavar="ID", help="A run, as for `arkor show`.")],
-    b: Annotated[str, typer.Argument(metavar="ID", help="Another run.")],
+    a: Id,
+    b: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="Another run.", autocompletion=complete_run),
+    ],
     as_json: Json = False,
     code: Annotated[
         bool, typer.Option("--exit-code", help="Exit 1 if they differ, as git's does.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from arkor.cli.arguments import Id
+from arkor.cli.completion import complete_left
 from arkor.cli.door import Exit, say_error
 from arkor.cli.follow import Following
 from arkor.cli.place import store_home, working_in
@@ -29,6 +30,7 @@ def resume(
             help="A run's or a job's id, a unique prefix of one, or @last; without one, the only "
             "run of this project that nobody waits on any more.",
             show_default=False,
+            autocompletion=complete_left,
         ),
     ] = None,
     everything: Annotated[

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from arkor.cli.arguments import Id, Json
+from arkor.cli.completion import complete_status
 from arkor.cli.door import Exit
 from arkor.cli.owners import owner_facts, owner_json
 from arkor.cli.ownership import in_words, is_orphan, lease_of, to_json
@@ -33,7 +34,10 @@ CONFLICT: Final = 409
 def runs(
     as_json: Json = False,
     status: Annotated[
-        str | None, typer.Option(help="Only runs with this status.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Only runs with this status.", show_default=False, autocompletion=complete_status
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
     everywhere: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from arkor.cli.arguments import Json
+from arkor.cli.completion import complete_run
 from arkor.cli.door import Exit
 from arkor.cli.place import journal
 from arkor.cli.render import note, show_facts, show_json, show_table, when
@@ -35,6 +36,7 @@ def verify(
             help="A run's or a job's id, a unique prefix of one, or @last; without one, the runs "
             "that the given anchors are of.",
             show_default=False,
+            autocompletion=complete_run,
         ),
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every run of the journal.")] = False,
