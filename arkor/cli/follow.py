@@ -12,6 +12,7 @@ from arkor.cli.place import store_home
 from arkor.cli.progress import Progress
 from arkor.cli.render import note, relative, show
 from arkor.core.wire import Job
+from arkor.runner.notify import Service
 from arkor.runner.pace import Pace
 
 if TYPE_CHECKING:
@@ -52,8 +53,13 @@ class Following:
             return 128 + interrupted.signum
 
     async def _follow(self, detach: bool) -> int:
+        with Service(self._state) as service:
+            return await self._go(service, detach)
+
+    async def _go(self, service: Service, detach: bool) -> int:
         trainer = self._trainer = await self._take()
         started = await trainer.start()
+        service.ready()
         show(f"{'Resumed' if started.resumed else 'Started'} job {started.job_id}", at_once=True)
         if detach:
             note(f"detached: {self._fate()}")
@@ -66,6 +72,10 @@ class Following:
         code = say_end(outcome.job)
         self._tell("" if outcome.succeeded else outcome.job.error or outcome.status)
         return code
+
+    def _state(self) -> str:
+        """How it stands, in a line for the service manager."""
+        return str(self._progress.pace if self._progress else "") or "starting"
 
     def _unfinished(self, error: Exception, *, in_callback: bool) -> int:
         """Report why no end was reached. What is neither ours nor a callback's is a bug."""
