@@ -30,7 +30,10 @@ def serve(
     home: Home = None,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
 ) -> None:
-    """Serve in this terminal until stopped (`arkor backend start` serves in the background)."""
+    """Serve in this terminal until stopped (`arkor backend start` serves in the background).
+
+    Example: `arkor backend serve --port 8400`
+    """
     _need_extra()
     from arkor.backend.server import serve as serve_here
 
@@ -39,7 +42,10 @@ def serve(
 
 @app.command()
 def start(home: Home = None) -> None:
-    """Start it in the background, unless it runs; return when it answers."""
+    """Start it in the background, unless it runs; return when it answers.
+
+    Example: `arkor backend start`
+    """
     _need_extra()
     from arkor.runner.local import ensure_backend
 
@@ -49,7 +55,10 @@ def start(home: Home = None) -> None:
 
 @app.command()
 def stop(home: Home = None) -> None:
-    """Stop it. A job that is training saves a checkpoint and goes on at the next start."""
+    """Stop it. A job that is training saves a checkpoint and goes on at the next start.
+
+    Example: `arkor backend stop`
+    """
     _need_extra()
     from arkor.backend.server import stop as stop_there
 
@@ -62,7 +71,10 @@ def status(
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Say whether it runs, and where. Exits 1 if it does not."""
+    """Say whether it runs, and where. Exits 1 if it does not.
+
+    Examples: `arkor backend status`, `arkor backend status --json`
+    """
     from arkor.runner.local import find_backend
 
     folder = store_home(home)
@@ -85,7 +97,10 @@ def logs(
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="How many lines.")] = 50,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as it grows.")] = False,
 ) -> None:
-    """Print the end of its log."""
+    """Print the end of its log.
+
+    Examples: `arkor backend logs`, `arkor backend logs -n 200 --follow`
+    """
     from arkor.store.paths import backend_path
 
     path = backend_path(store_home(home)) / "backend.log"

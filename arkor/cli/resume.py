@@ -65,7 +65,9 @@ def adopt(
 ) -> None:
     """Say which job is the one that a run in doubt submitted.
 
-    Example: `arkor adopt 01KA 2f1c9a52-...`, after `arkor start` has named the jobs
+    A start whose answer was lost names the jobs that it may be.
+
+    Example: `arkor adopt 01KA 2f1c9a52-7d0e-4c38-9f51-6a2b9f3d0c11`
     """
     from arkor.runner.takeover import adopt_job
     from arkor.store.journal import open_journal

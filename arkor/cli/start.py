@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from arkor.cli.follow import Following
+from arkor.cli.place import journal
 from arkor.cli.preview import preview
 from arkor.cli.render import note, relative, show
 from arkor.errors import ConfigError
@@ -29,6 +30,8 @@ def build(entry: Entry = None) -> None:
     """Pack the entry and the project's modules it imports into `.arkor/build/index.pyz`.
 
     The same sources give the same bytes. `arkor start .arkor/build/index.pyz` runs them.
+
+    Examples: `arkor build`, `arkor build train.py`
     """
     from arkor.runner.build import build as pack
 
@@ -48,7 +51,10 @@ def start(
     ] = False,
     run_key: Annotated[
         str | None,
-        typer.Option(help="One key, one run, for ever: a finished one is not run again."),
+        typer.Option(
+            help="One key, one run, for ever: a finished one is not run again. `%Y`, `%m`, `%d` "
+            "and the like are today's."
+        ),
     ] = None,
     resume: Annotated[
         bool | None,
@@ -73,7 +79,7 @@ def start(
     raised, 130 or 143 interrupted (the run goes on). Ctrl-C leaves the run, and says how to
     watch, resume and cancel it.
 
-    Examples: `arkor start --backend local`, `arkor start --check`, `arkor start train.py --run-key nightly-2026-11-24`
+    Examples: `arkor start --backend local`, `arkor start --check`, `arkor start train.py --run-key nightly-%Y-%m-%d`
     """
     if as_json and not check:
         raise typer.BadParameter("--json goes with --check: what callbacks print is no JSON")
@@ -102,10 +108,24 @@ def _changes(dry_run: bool, run_key: str | None, resume: bool | None) -> dict[st
     if dry_run:
         changes["dry_run"] = True
     if run_key is not None:
-        changes["run_key"] = run_key
+        changes["run_key"] = _dated(run_key)
     if resume is not None:
         changes["resume"] = "orphaned" if resume else "never"
     return changes
+
+
+def _dated(run_key: str) -> str:
+    """The key with today's date in the place of its pattern; see `expand_key`."""
+    if "%" not in run_key:
+        return run_key
+    from datetime import datetime
+
+    from arkor.runner.nightly import expand_key
+    from arkor.store.state import project_root
+
+    ours = journal().runs(project_root())
+    now = datetime.now().astimezone()
+    return expand_key(run_key, now, (run for run in ours if not run.imported_at))
 
 
 def _address(given: str) -> str:
