@@ -2,20 +2,20 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import httpx
 
 from arkor.client.addresses import path_of
 from arkor.client.answers import read_object
+from arkor.client.provider import Tokens, request_tokens
 from arkor.client.transport import Request, Transport, open_http
 from arkor.errors import AnonymousTokenRejectedError, CloudApiError, ProtocolError
 
 __all__ = [
     "AnonymousIdentity",
     "CliConfig",
-    "RefreshedTokens",
     "cli_config",
     "refresh_tokens",
     "request_anonymous_token",
@@ -92,44 +92,25 @@ async def cli_config(base_url: str, *, http: httpx.AsyncClient | None = None) ->
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RefreshedTokens:
-    """New tokens; `refresh_token` replaces the one that was spent. `expires_in` in seconds."""
-
-    access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
-    expires_in: int
-
-
 async def refresh_tokens(
     domain: str, client_id: str, refresh_token: str, *, http: httpx.AsyncClient | None = None
-) -> RefreshedTokens:
+) -> Tokens:
     """Spend a refresh token at the identity provider (RFC 6749, 6).
 
-    Raises `CloudApiError` for a refusal, `BackendUnreachableError`, `ProtocolError`.
+    Without rotation the old one stays good, and stands in the tokens again. Raises as
+    `request_tokens` does.
     """
-    scheme = "http" if domain.partition(":")[0] == "127.0.0.1" else "https"
     grant = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": refresh_token}
-    async with _transport(f"{scheme}://{domain}", http, refresh_token) as transport:
-        response = await transport.send(
-            Request("POST", path_of("oauth", "token"), json=grant, confidential=True)
-        )
-        value = read_object(response, transport.secrets, quoted=False)
-    match value:
-        case {"access_token": str(access), "expires_in": int(seconds)}:
-            # Without rotation the answer has none, and the old one stays good.
-            return RefreshedTokens(access, _text(value, "refresh_token") or refresh_token, seconds)
-    raise ProtocolError("refreshed tokens need `access_token` and `expires_in`")
+    tokens = await request_tokens(domain, grant, http=http)
+    return replace(tokens, refresh_token=tokens.refresh_token or refresh_token)
 
 
 @asynccontextmanager
-async def _transport(
-    base_url: str, http: httpx.AsyncClient | None, *secrets: str
-) -> AsyncIterator[Transport]:
+async def _transport(base_url: str, http: httpx.AsyncClient | None) -> AsyncIterator[Transport]:
     async with AsyncExitStack() as stack:
         if http is None:
             http = await stack.enter_async_context(open_http())
-        yield Transport(base_url, None, http=http, secrets=lambda: secrets)
+        yield Transport(base_url, None, http=http)
 
 
 def _identity(value: Mapping[str, Any]) -> AnonymousIdentity:

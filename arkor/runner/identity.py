@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from arkor.client.auth import RefreshedTokens, refresh_tokens, request_anonymous_token
+from arkor.client.auth import refresh_tokens, request_anonymous_token
+from arkor.client.provider import Tokens
 from arkor.errors import CloudApiError
 from arkor.store.credentials import (
     AnonymousCredentials,
@@ -118,7 +119,7 @@ def _refresh(spent: OAuthCredentials, folder: Path) -> Identity:
         fresh = replace(
             spent,
             access_token=tokens.access_token,
-            refresh_token=tokens.refresh_token,
+            refresh_token=tokens.refresh_token or spent.refresh_token,
             expires_at=int(time.time()) + tokens.expires_in,
         )
         if ours:
@@ -126,7 +127,7 @@ def _refresh(spent: OAuthCredentials, folder: Path) -> Identity:
         return fresh
 
 
-async def _spend(spent: OAuthCredentials) -> RefreshedTokens:
+async def _spend(spent: OAuthCredentials) -> Tokens:
     try:
         return await refresh_tokens(spent.auth0_domain, spent.client_id, spent.refresh_token)
     except CloudApiError as error:
