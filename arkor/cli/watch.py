@@ -1,6 +1,7 @@
-"""`arkor watch`: a run that another process follows, looked at from here."""
+"""`arkor watch`: a run that another process follows, or nobody, looked at from here."""
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,18 +16,23 @@ from arkor.cli.place import store_home
 from arkor.cli.progress import POLL, Progress
 from arkor.cli.render import note, show
 from arkor.core.fold import RunState, fold_all
+from arkor.core.wire import Job
+from arkor.runner.contact import Contact
+from arkor.runner.pace import Pace, observe
+from arkor.runner.progress_view import open_view
 
 if TYPE_CHECKING:
     from arkor.store.journal import Journal
-    from arkor.store.lease import Lease
 
 __all__ = ["watch"]
 
 
 def watch(id: Id) -> None:
-    """Watch a run that another process follows, until its end. Changes nothing.
+    """Watch a run until its end, whoever follows it. Changes nothing.
 
-    Exits 0 completed, 1 failed, 3 cancelled, 4 if no living process follows the run.
+    Where a living process follows the run, its journal is read. Else the backend is asked:
+    nothing is recorded then and no callback is called, which `arkor resume` does. Exits 0
+    completed, 1 failed, 3 cancelled, 4 if the end cannot be seen from here.
 
     Example: `arkor watch @last`
     """
@@ -37,10 +43,10 @@ def watch(id: Id) -> None:
     run_id = journal.resolve(id)
     try:
         state = run_interruptibly(_until_end(journal, run_id, home))
+        raise typer.Exit(_say(state, journal, home))
     except Interrupted as interrupted:
         note(f"no longer watching; the run goes on, and `arkor cancel {run_id}` stops it")
         raise typer.Exit(128 + interrupted.signum) from interrupted
-    raise typer.Exit(_say(state, journal.lease(run_id)))
 
 
 async def _until_end(journal: "Journal", run_id: str, home: Path) -> RunState:
@@ -65,16 +71,38 @@ async def _until_end(journal: "Journal", run_id: str, home: Path) -> RunState:
             await asyncio.sleep(POLL)
 
 
-def _say(state: RunState, lease: "Lease | None") -> int:
+def _say(state: RunState, journal: "Journal", home: Path) -> int:
     if state.terminal and state.job is not None:
         return say_end(state.job)
     if state.terminal:
         note(f"the backend has refused run {state.run_id}; there is no job")
         return Exit.UNFINISHED
-    job = f"job {state.job_id} goes on at the backend and may use its GPU; " if state.job else ""
+    lease = journal.lease(state.run_id)
     was = f" (process {lease.owner.pid} on {lease.owner.host} did)" if lease else ""
+    resume = f"`arkor resume {state.run_id}`"
+    if state.job is None:
+        note(f"error: nobody follows run {state.run_id} any more{was}; {resume} takes it up")
+        return Exit.UNFINISHED
     note(
-        f"error: nobody follows run {state.run_id} any more{was}; {job}"
-        f"`arkor resume {state.run_id}` takes it up"
+        f"nobody follows run {state.run_id} any more{was}: this is what the backend says, and "
+        f"nothing of it is recorded; job {state.job_id} may use its GPU; {resume} takes it up"
     )
-    return Exit.UNFINISHED
+    return say_end(run_interruptibly(_look_on(state, journal, home)))
+
+
+async def _look_on(state: RunState, journal: "Journal", home: Path) -> Job:
+    """The job when it has ended at the backend; its progress is shown meanwhile."""
+    from arkor.runner.onlooker import look_on
+    from arkor.runner.options import TrainerOptions
+
+    pace = Pace()
+    for record in journal.records(state.run_id):
+        pace = observe(pace, record)
+    with closing(open_view()) as view:
+
+        def tell(pace: Pace, contact: Contact) -> None:
+            view.hear(contact)
+            if pace.step:
+                view.show(pace)
+
+        return await look_on(state, pace.rested(), tell, options=TrainerOptions(home=home))

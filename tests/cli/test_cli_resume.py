@@ -313,22 +313,47 @@ def test_a_run_is_watched_beside_its_owner(
     assert (ended.returncode, lines_of(ended)) == (1, ["Job job-1 finished with status=failed"])
 
 
-def test_nobody_is_watched_when_the_owner_has_died(
+def test_a_run_is_watched_at_the_backend_when_its_owner_has_died(
     here: Arkor, followed: Callable[..., Any]
 ) -> None:
-    reached = threading.Event()
-    with ScriptedBackend([STARTED, LOG, Call(reached.set), Forever()]) as backend:
+    reached, go_on = threading.Event(), threading.Event()
+    story = [STARTED, LOG, Call(reached.set), Until(go_on), Cut(), LOG | {"step": 7}, FAILED]
+    with ScriptedBackend(story) as backend:
         owner = followed("start", "--backend", backend.url)
         assert reached.wait(60)
         watcher = followed("watch", "@last")
         assert watcher.stdout.readline() == "Watching job job-1\n"
         owner.kill()
         owner.wait()
-        _, err = watcher.communicate(timeout=60)
-        assert watcher.returncode == 4, err
-        assert f"process {owner.pid}" in err
-        assert "`arkor resume " in err
-        assert here("watch", "@last").returncode == 4
+        lines = iter(watcher.stderr.readline, "")
+        said = next(line for line in lines if "nobody follows" in line)
+        assert f"process {owner.pid}" in said
+        assert "`arkor resume " in said
+        go_on.set()
+        out, err = watcher.communicate(timeout=60)
+        assert (watcher.returncode, out) == (1, "Job job-1 finished with status=failed\n"), err
+        assert "step 7/10  loss 0.5" in err
+    assert here("runs", "--status", "running").stdout.count("orphan") == 1  # nothing was recorded
+    assert "step 7" not in here("events", "@last").stdout
+
+
+def test_what_cannot_be_watched_is_said(
+    arkor: Arkor, followed: Callable[..., Any], home: Path
+) -> None:
+    reached = threading.Event()
+    with ScriptedBackend([STARTED, LOG, Call(reached.set), Forever()]) as backend:
+        owner = followed("start", "--backend", backend.url)
+        assert reached.wait(60)
+        owner.kill()
+        owner.wait()
+    gone = arkor("watch", "@last")
+    assert gone.returncode == 4
+    assert backend.url.removeprefix("http://") in gone.stderr
+    (home / "credentials.json").unlink()
+    nobody = arkor("watch", "@last")
+    assert nobody.returncode == 4
+    assert "nobody is signed in here" in nobody.stderr
+    assert not (home / "credentials.json").exists()
 
 
 def test_a_signal_while_resuming_leaves_the_run(arkor: Arkor, followed: Callable[..., Any]) -> None:
