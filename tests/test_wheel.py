@@ -86,7 +86,7 @@ def test_the_wheel_starts_and_packs_a_project(installed: Path, tmp_path: Path) -
     environ = {"HOME": str(tmp_path), "PATH": os.defpath}
     folder = tmp_path / "triage"
     folder.mkdir()
-    for command in (["init", "-y"], ["build"]):
+    for command in (["init", "-y", "--skip-install"], ["build"]):
         run(installed / "arkor", *command, cwd=folder, env=environ)
     packed = ["-c", "import zipfile; print(*zipfile.ZipFile('.arkor/build/index.pyz').namelist())"]
     assert "src/arkor/trainer.py" in run(installed / "python", *packed, cwd=folder)

@@ -13,6 +13,7 @@ __all__ = ["COMMANDS", "Commands"]
 COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
     "Train": {
         "init": "init:init",
+        "new": "init:new",
         "build": "start:build",
         "start": "start:start",
         "watch": "watch:watch",

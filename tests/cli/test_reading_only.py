@@ -68,7 +68,7 @@ writer.release(run.run_id, 1)
 writer.close()
 """
 
-WRITING = {"init", "build", "start", "resume", "adopt", "cancel", "import", "backend"}
+WRITING = {"init", "new", "build", "start", "resume", "adopt", "cancel", "import", "backend"}
 
 Said = Mapping[str, list[Any]]
 
