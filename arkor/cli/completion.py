@@ -13,7 +13,7 @@ from arkor.errors import ArkorError
 if TYPE_CHECKING:
     from arkor.store.journal import RunRow
 
-__all__ = ["complete_left", "complete_run", "complete_status"]
+__all__ = ["STATUSES", "complete_left", "complete_run", "complete_status"]
 
 OFFERED: Final = 30
 """How many runs a shell is given to choose from."""
@@ -30,6 +30,7 @@ STATUSES: Final = (
     "cancelled",
     "refused",
 )
+"""What the status of a run may be; a newer backend may say more."""
 
 _UNSAFE: Final = re.compile(r"[^\w .+-]", re.ASCII)
 """Names and ids come from the backend too, and zsh evaluates what it is offered."""

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from arkor.cli.arguments import Id, Json
-from arkor.cli.completion import complete_status
+from arkor.cli.completion import STATUSES, complete_status
 from arkor.cli.door import Exit
 from arkor.cli.owners import owner_facts, owner_json
 from arkor.cli.ownership import in_words, is_orphan, lease_of, to_json
 from arkor.cli.place import journal, store_home
 from arkor.cli.render import note, show, show_facts, show_json, show_json_line, show_table, when
 from arkor.cli.wording import summary
-from arkor.core.fold import INITIAL, RunState, fold
+from arkor.core.fold import fold
 from arkor.core.owners import RecordedOwner, owner_of
 from arkor.core.record import Record
+from arkor.core.state import INITIAL, RunState
 from arkor.errors import CloudApiError
 
 if TYPE_CHECKING:
@@ -58,12 +59,8 @@ def runs(
         show_json([_row(*each) for each in zip(found, leases, strict=True)])
         return
     if not found:
-        elsewhere = root is not None and book.runs(limit=1)
-        note(
-            "no runs in this project; `arkor runs --all` lists the others"
-            if elsewhere
-            else "no runs"
-        )
+        elsewhere = root is not None and bool(book.runs(limit=1))
+        note(_none_found(status, elsewhere=elsewhere))
         return
     show_table(
         ("run", "name", "status", "job", "created", "owner"),
@@ -74,6 +71,19 @@ def runs(
     )
     if any(lease and is_orphan(lease) for lease in leases):
         note("nobody waits on an orphan: `arkor resume ID` takes it up")
+
+
+def _none_found(status: str | None, *, elsewhere: bool) -> str:
+    """Why there is nothing to list, and what to try."""
+    if status is not None and status not in STATUSES:
+        import difflib  # only a typo pays for it
+
+        close = difflib.get_close_matches(status, STATUSES, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(STATUSES)}"
+        return f"no runs with status {status}; {hint}"
+    if elsewhere:
+        return "no runs in this project; `arkor runs --all` lists the others"
+    return "no runs"
 
 
 def show_run(id: Id, as_json: Json = False) -> None:

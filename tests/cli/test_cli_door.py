@@ -107,9 +107,21 @@ def test_a_full_disk_behind_stdout_is_said(
     assert "No space left on device" in done.stderr
 
 
-def test_a_light_command_starts_light(environ: dict[str, str], folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        (["--version"], {"httpx", "sqlalchemy", "asyncio", "rich"}),
+        (["--help"], {"httpx", "sqlalchemy"}),
+        (["start", "--help"], {"httpx", "sqlalchemy"}),
+        (["runs"], {"httpx"}),
+    ],
+)
+def test_a_light_command_starts_light(
+    environ: dict[str, str], folder: Path, arguments: list[str], absent: set[str]
+) -> None:
     code = (
-        "import sys; from arkor.cli.main import app; app(['--version'], standalone_mode=False);"
+        "import sys; from arkor.cli.main import app; "
+        f"app({arguments!r}, standalone_mode=False); print();"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(
@@ -120,8 +132,25 @@ def test_a_light_command_starts_light(environ: dict[str, str], folder: Path) -> 
         text=True,
         check=True,
     )
-    heavy = {"alembic", "starlette", "torch", "transformers", "uvicorn", "rich"}
-    assert not heavy & set(done.stdout.split())
+    heavy = {"alembic", "starlette", "torch", "transformers", "uvicorn"}
+    assert not (heavy | absent) & set(done.stdout.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["strat"], "start"),
+        (["store", "salvge"], "salvage"),
+        (["start", "--run-kay", "x"], "--run-key"),
+        (["runs", "--status", "complted"], "completed"),
+    ],
+)
+def test_a_typo_is_answered_with_what_was_meant(
+    here: Arkor, home: Path, arguments: list[str], meant: str
+) -> None:
+    done = here(*arguments)
+    assert done.stdout == ""
+    assert meant in done.stderr
 
 
 def test_text_from_elsewhere_cannot_steer_the_terminal() -> None:
