@@ -12,7 +12,7 @@ __all__ = ["Interrupted", "run_interruptibly"]
 
 T = TypeVar("T")
 
-GRACE: Final = 4.0
+GRACE: Final = 3.5
 """Seconds a callback may go on after the first signal."""
 
 PATIENCE: Final = 0.7

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from arkor.cli.arguments import Json
 from arkor.cli.follow import Following
 from arkor.cli.place import journal
 from arkor.cli.preview import preview
-from arkor.cli.render import note, relative, show
+from arkor.cli.render import note, relative, show, show_json
 from arkor.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Entry = Annotated[
 ]
 
 
-def build(entry: Entry = None) -> None:
+def build(entry: Entry = None, as_json: Json = False) -> None:
     """Pack the entry and the project's modules it imports into `.arkor/build/index.pyz`.
 
     The same sources give the same bytes. `arkor start .arkor/build/index.pyz` runs them.
@@ -36,6 +37,9 @@ def build(entry: Entry = None) -> None:
     from arkor.runner.build import build as pack
 
     built = pack(entry)
+    if as_json:
+        show_json({"entry": str(built.entry), "path": str(built.path), "sha256": built.sha256})
+        return
     show(f"Built {relative(built.entry)} → {relative(built.path)}")
     note(f"sha256 {built.sha256}")
 

@@ -127,6 +127,7 @@ def test_a_run(here: Arkor, arkor: Arkor, home: Path, trained: Path) -> None:
     compared = check("diff", here("diff", "@last", "job-1", "--json"))
     assert compared["config"]
     assert compared["metrics"][0]["a"]
+    check("build", here("build", "--json"))
     check("start --check", arkor("start", "--check", "--json", "--backend", "local"))
 
 

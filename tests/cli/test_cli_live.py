@@ -9,6 +9,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,21 @@ def test_ctrl_c_twice_quits_though_a_callback_blocks(
         terminal.read_until("Ctrl-C again quits at once")
         terminal.type("\x03")
         assert terminal.end() == 130, terminal.shown
+    assert "arkor resume" in terminal.shown
+
+
+def test_sigterm_ends_it_within_five_seconds_though_a_callback_blocks(
+    on_terminal: Callable[..., Terminal], folder: Path
+) -> None:
+    before = "import time\ndef block(ctx):\n    print('blocking', flush=True)\n    time.sleep(60)"
+    write_entry(folder, 'callbacks={"on_log": block}', before)
+    with ScriptedBackend([STARTED, log(5, 0.5), Forever()]) as backend:
+        terminal = on_terminal("start", "--backend", backend.url)
+        terminal.read_until("blocking")
+        since = time.monotonic()
+        terminal.process.terminate()
+        assert terminal.end() == 143, terminal.shown
+        assert time.monotonic() - since < 5
     assert "arkor resume" in terminal.shown
 
 
