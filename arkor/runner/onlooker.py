@@ -13,7 +13,7 @@ from arkor.client.retry import Backoff, classify
 from arkor.client.sse import Frame, Oversize
 from arkor.client.stream import NoStreamError, StreamError
 from arkor.core.events import TrainingCompleted, TrainingFailed, read_event
-from arkor.core.fold import RunState
+from arkor.core.state import RunState
 from arkor.core.wire import Job, Scope
 from arkor.errors import (
     BackendUnreachableError,

@@ -157,8 +157,11 @@ def test_the_tab_key_of_a_real_bash(
         type_and_read(f"arkor show {runs['night'][:-2]}\t", runs["night"])
         type_and_read(" --js\t", "--json")
         type_and_read("\n", r'"head": "[0-9a-f]{64}"')
+        answer = shown
+        type_and_read("arkor --install-completion\n", r"completion installed in \S+")
     finally:
         process.kill()
         process.wait()
         os.close(main)
-    assert json.loads("{" + shown.partition("{")[2].partition("\n$")[0].rpartition("}")[0] + "}")
+    assert (Path(environ["HOME"]) / ".bash_completions" / "arkor.sh").exists()
+    assert json.loads("{" + answer.partition("{")[2].partition("\n$")[0].rpartition("}")[0] + "}")
