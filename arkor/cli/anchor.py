@@ -51,6 +51,8 @@ def anchor(
         raise typer.BadParameter("what is signed is a file: give -o FILE")
     if output is not None:
         _refuse_taken(output)
+    if sign or key is not None:
+        _chosen(key)  # before anything is written
     line = journal().anchor(id)
     show(line)
     if output is not None:
@@ -72,14 +74,20 @@ def _refuse_taken(file: Path) -> None:
             )
 
 
+def _chosen(key: Path | None) -> str:
+    from arkor.runner.signing import signing_key
+
+    chosen = signing_key(key)
+    if chosen is None:
+        raise ConfigError("there is no SSH key; name one with --key", field="key")
+    return chosen
+
+
 def _sign(file: Path, key: Path | None, *, ask: bool, must: bool) -> None:
-    from arkor.runner.signing import sign, signing_key
+    from arkor.runner.signing import sign
 
     try:
-        chosen = signing_key(key)
-        if chosen is None:
-            raise ConfigError("there is no SSH key; name one with --key", field="key")
-        note(f"wrote {sign(file, chosen, ask=ask)}")
+        note(f"wrote {sign(file, _chosen(key), ask=ask)}")
     except ArkorError as error:
         if must:
             raise

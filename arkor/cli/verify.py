@@ -120,7 +120,7 @@ def _check_signature(file: Path, signers: Path | None, signature: Path | None) -
             "nothing; get them from where they were kept"
         )
         raise typer.Exit(Exit.NO)
-    note(f"{file} was signed by {who} ({signers})")
+    note(f"the signature of {file} is by {who} ({signers})")
 
 
 def _reports(
@@ -190,6 +190,12 @@ def _facts(report: VerifyReport) -> Iterator[tuple[str, object]]:
 def _advise(report: VerifyReport) -> None:
     run_id = report.run_id
     match report.fault:
+        case "missing" if not report.records and not report.head:
+            note(
+                f"run {run_id}: the whole run is gone, or it was never in this journal; "
+                "`arkor store check` names records without a run, and `arkor import` brings back "
+                "an export or an archive of it"
+            )
         case "pruned":
             note(f"run {run_id}: `arkor import` brings its archive back, and that can be verified")
         case "unreadable":

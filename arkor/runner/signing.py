@@ -15,6 +15,9 @@ __all__ = ["NAMESPACE", "sign", "signature_path", "signer_of", "signing_key"]
 NAMESPACE: Final = "arkor"
 """What the signature is for: one made for git or for a mail is none of an anchor."""
 
+KEY_ALONE: Final = "the-key"
+"""The name of a signer of whom nothing is given but a public key."""
+
 PATIENCE: Final = 60
 """Seconds for an agent, or for a finger on a security key."""
 
@@ -89,7 +92,7 @@ def _allowed(signers: Path) -> str:
     text = signers.read_text(errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
     # A public key's own line begins with its type, where that of a signer begins with a name.
-    named = (f"signer {line}" if line.startswith(_KEY_TYPES) else line for line in lines)
+    named = (f"{KEY_ALONE} {line}" if line.startswith(_KEY_TYPES) else line for line in lines)
     return "\n".join((*named, ""))
 
 
