@@ -250,7 +250,8 @@ def translated(path: Path) -> Iterator[None]:
 
 def _journal_error(error: BaseException | None, path: Path) -> JournalError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    undecodable = isinstance(error, Exception) and is_undecodable(error)
+    if undecodable or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return JournalCorruptError(
             f"the journal {path} is damaged ({error}); it was left as it is. "
             "`arkor store salvage -o NEW.db` saves what is whole into a new journal",
