@@ -84,7 +84,8 @@ def prune(
     elif verdicts:
         _show(verdicts, dry_run=dry_run)
     else:
-        note("no run is old enough to go")
+        newest = f" and older than the newest {keep_last}, which stay" if keep_last else ""
+        note(f"no run is old enough to go: ended, older than --older-than{newest}")
     if any(each.problem for each in verdicts):
         raise typer.Exit(Exit.NO)
 
