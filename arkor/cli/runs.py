@@ -129,10 +129,15 @@ def events(
             _print(record)
 
 
-def cancel(id: Id) -> None:
-    """Ask the backend to stop a run. Exits 1 if it has ended otherwise already.
+def cancel(
+    id: Id,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Watch it until it has ended, as `arkor watch` does.")
+    ] = False,
+) -> None:
+    """Ask the backend to stop a run. Exits 1 if it has ended otherwise.
 
-    Example: `arkor cancel @last`
+    Examples: `arkor cancel @last`, `arkor cancel 01KA --wait`
     """
     book = journal()
     run_id = book.resolve(id)
@@ -154,6 +159,15 @@ def cancel(id: Id) -> None:
         )
         raise typer.Exit(Exit.NO) from error
     note(f"asked the backend to stop job {job.id}, which is {job.status} now")
+    if wait:
+        raise typer.Exit(_wait(run_id))
+
+
+def _wait(run_id: str) -> int:
+    from arkor.cli.watch import watch_run
+
+    code = watch_run(run_id)
+    return {Exit.CANCELLED: Exit.OK, Exit.OK: Exit.NO}.get(Exit(code), code)
 
 
 def _read(book: "Journal", run_id: str) -> tuple[RunState, list[RecordedOwner]]:

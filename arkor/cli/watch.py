@@ -15,7 +15,8 @@ from arkor.cli.ownership import is_left
 from arkor.cli.place import store_home
 from arkor.cli.progress import POLL, Progress
 from arkor.cli.render import note, show
-from arkor.core.fold import RunState, fold_all
+from arkor.core.fold import fold_all
+from arkor.core.state import RunState
 from arkor.core.wire import Job
 from arkor.runner.contact import Contact
 from arkor.runner.pace import Pace, observe
@@ -24,7 +25,7 @@ from arkor.runner.progress_view import open_view
 if TYPE_CHECKING:
     from arkor.store.journal import Journal
 
-__all__ = ["watch"]
+__all__ = ["watch", "watch_run"]
 
 
 def watch(id: Id) -> None:
@@ -36,17 +37,21 @@ def watch(id: Id) -> None:
 
     Example: `arkor watch @last`
     """
+    raise typer.Exit(watch_run(id))
+
+
+def watch_run(id: str) -> int:
+    """Watch a run until its end, and say how it ended; the exit code that this is."""
     from arkor.store.journal import open_journal
 
     home = store_home()
     journal = open_journal(home)
     run_id = journal.resolve(id)
     try:
-        state = run_interruptibly(_until_end(journal, run_id, home))
-        raise typer.Exit(_say(state, journal, home))
+        return _say(run_interruptibly(_until_end(journal, run_id, home)), journal, home)
     except Interrupted as interrupted:
         note(f"no longer watching; the run goes on, and `arkor cancel {run_id}` stops it")
-        raise typer.Exit(128 + interrupted.signum) from interrupted
+        return 128 + interrupted.signum
 
 
 async def _until_end(journal: "Journal", run_id: str, home: Path) -> RunState:

@@ -330,6 +330,16 @@ def test_cancel_stops_a_run_that_another_process_follows(
         process.kill()
 
 
+def test_cancel_waits_until_the_run_has_ended(arkor: Arkor, project: Path) -> None:
+    with ScriptedBackend([STARTED, LOG, Forever()]) as backend:
+        assert arkor("start", "--detach", "--backend", backend.url).returncode == 0
+        # The stream of a cancelled job ends when its connection does.
+        backend.on("GET", "/v1/jobs/{id}/events/stream", Answer(204))
+        done = arkor("cancel", "@last", "--wait", ARKOR_CLOUD_API_URL=backend.url)
+    assert done.returncode == 0, done.stderr
+    assert lines_of(done)[-1] == "Job job-1 finished with status=cancelled"
+
+
 def test_a_job_that_has_ended_at_the_backend_cannot_be_cancelled(
     arkor: Arkor, project: Path
 ) -> None:
