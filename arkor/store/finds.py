@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, Table
 
+from arkor.store.moment import microseconds
 from arkor.store.pages import Row, Value
 from arkor.store.schema import kinds, leases, meta, project_states, pruned, records, runs
 
@@ -40,7 +41,7 @@ class Finds:
 
     `rows` has the rows of each other table by its name; `names` the texts that an index has for a
     run's number, among which is its id; `kinds` what a kind's number may stand for; `last_seqs`
-    the highest seq of a run that an index knows.
+    the highest seq of a run that an index knows; `first_kinds` numbers for what schema 0001 wrote out.
     """
 
     scratch: sqlite3.Connection
@@ -48,6 +49,7 @@ class Finds:
     names: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     kinds: dict[int, list[tuple[str, str]]] = field(default_factory=lambda: defaultdict(list))
     last_seqs: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    first_kinds: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def run_numbers(self) -> list[int]:
         """The numbers of all runs of which there is anything, in order."""
@@ -94,8 +96,29 @@ def _records(rows: Iterable[Row], finds: Finds) -> Iterator[tuple[Value, ...]]:
         elif len(row.values) == len(records.columns):
             if _fit(records, row.values) and _is_seq(row.values[1]):
                 yield row.values
+        elif len(row.values) == len(records.columns) + 1:
+            found = _of_first_schema(row.values, finds)
+            if found is not None:
+                yield found
         else:
             _keep_entry(row.values, finds)
+
+
+def _of_first_schema(values: tuple[Value, ...], finds: Finds) -> tuple[Value, ...] | None:
+    """A record as schema 0001 had it, with its source, type and time as texts, in today's form."""
+    match values:
+        case (run, seq, str(source), str(type), sse_id, data, str(time), digest) if _is_seq(seq):
+            try:
+                at = microseconds(time)
+            except (ValueError, TypeError, OverflowError):
+                return None  # flipped: no time, and so no record, as one of today would not fit
+            # Below zero: a file that was migrated may still hold both, each with its own numbers.
+            number = finds.first_kinds.setdefault((source, type), -1 - len(finds.first_kinds))
+            found = (run, seq, number, sse_id, data, at, digest)
+            if _fit(records, found):
+                _keep_kind(number, source, type, finds)
+                return found
+    return None
 
 
 def _keep(row: Row, finds: Finds) -> None:

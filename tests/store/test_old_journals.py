@@ -11,6 +11,7 @@ import pytest
 
 from arkor.store.journal import Journal
 from arkor.store.migrate import migrations_folder, upgrade
+from arkor.store.salvage import salvage
 from arkor.store.sqlite import open_writing, transaction
 from arkor.store.writer import Writer
 
@@ -91,3 +92,22 @@ def test_threads_that_read_old_journals_do_not_meet(first_schema: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         runs = list(threads.map(lambda path: len(Journal(path).runs()), [first_schema] * 8))
     assert runs == [len(NAMES)] * 8
+
+
+def test_a_journal_of_the_first_schema_is_salvaged(first_schema: Path, tmp_path: Path) -> None:
+    report = salvage(first_schema, tmp_path / "saved.db")
+    assert report.whole
+    assert told(tmp_path / "saved.db") == [history(name) for name in NAMES]
+    assert all(row.status for row in Journal(tmp_path / "saved.db").runs())
+
+
+def test_damage_to_the_first_schema_is_named(first_schema: Path, tmp_path: Path) -> None:
+    file = first_schema.read_bytes()
+    changed = file.replace(b'"loss"', b'"lost"', 1)
+    assert changed != file
+    first_schema.write_bytes(changed)
+    report = salvage(first_schema, tmp_path / "saved.db")
+    assert not report.whole
+    whole = [history(name) for name in NAMES]
+    for records, expected in zip(told(tmp_path / "saved.db"), whole, strict=True):
+        assert all(record in expected for record in records)
