@@ -110,7 +110,7 @@ def _check_signature(file: Path, signers: Path | None, signature: Path | None) -
         if signature is not None:
             raise typer.BadParameter("give --signers too: who may have signed it")
         return
-    from arkor.runner.signing import signature_path, signer_of
+    from arkor.runner.signing import KEY_ALONE, signature_path, signer_of
 
     signature = signature or signature_path(file)
     who = signer_of(file, signature, signers)
@@ -120,7 +120,8 @@ def _check_signature(file: Path, signers: Path | None, signature: Path | None) -
             "nothing; get them from where they were kept"
         )
         raise typer.Exit(Exit.NO)
-    note(f"the signature of {file} is by {who} ({signers})")
+    maker = f"with the key {signers}" if who == KEY_ALONE else f"by {who} ({signers})"
+    note(f"{file} was signed {maker}")
 
 
 def _reports(

@@ -10,12 +10,12 @@ from typing import Final
 
 from arkor.errors import ArkorError, ConfigError
 
-__all__ = ["NAMESPACE", "sign", "signature_path", "signer_of", "signing_key"]
+__all__ = ["KEY_ALONE", "NAMESPACE", "sign", "signature_path", "signer_of", "signing_key"]
 
 NAMESPACE: Final = "arkor"
 """What the signature is for: one made for git or for a mail is none of an anchor."""
 
-KEY_ALONE: Final = "the-key"
+KEY_ALONE: Final = "key"
 """The name of a signer of whom nothing is given but a public key."""
 
 PATIENCE: Final = 60
