@@ -24,7 +24,9 @@ def rows(size: Size) -> list[Row]:
 
 
 def raw(count: int, group: int) -> float:
-    connection = sqlite3.connect(Path(os.environ["ARKOR_BENCH_FOLDER"]) / "raw.db", isolation_level=None)
+    connection = sqlite3.connect(
+        Path(os.environ["ARKOR_BENCH_FOLDER"]) / "raw.db", isolation_level=None
+    )
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute(

@@ -3,26 +3,26 @@
 import asyncio
 import time
 
-from measure import Row, Size, beside, call, source
+from measure import Row, Size, Subject, beside, call, source
 
 TITLE = "From the socket into the journal"
 
 
 def rows(size: Size) -> list[Row]:
     count = size.of(60_000, 500)
+    few = size.of(5000, 100)
     found = []
     for shape in ("each", "big"):
         with source(count, shape) as url:
-            subjects = {
-                f"parsing alone ({shape})": lambda u=url: call("ingest:parse", url=u, count=count),
-                f"arkor ({shape})": lambda u=url: call("ingest:arkor", url=u, count=count),
-            }
+
+            def measured(name: str, url: str = url, **more: int) -> Subject:
+                return lambda: float(call(f"ingest:{name}", url=url, count=count, **more))
+
+            parsing = f"parsing alone ({shape})"
+            subjects = {parsing: measured("parse"), f"arkor ({shape})": measured("arkor")}
             if shape == "each":
-                few = size.of(5000, 100)
-                subjects["the same, a commit for each event"] = lambda u=url: call(
-                    "ingest:singly", url=u, count=count, few=few
-                )
-            found += beside(subjects, "events/s", reference=next(iter(subjects)), rounds=size.rounds)
+                subjects["a commit for each event"] = measured("singly", few=few)
+            found += beside(subjects, "events/s", reference=parsing, rounds=size.rounds)
     return found
 
 
@@ -86,17 +86,19 @@ def singly(url: str, count: int, few: int) -> float:
     return few / (time.perf_counter() - began)
 
 
-async def events(url: str):  # noqa: ANN201
+async def events(url: str):
     """The batches of Arkor's own client, from the job's first event."""
     from arkor import CloudApiClient, Scope
     from arkor.client.stream import open_events
     from arkor.store.credentials import AnonymousCredentials
 
     credentials = AnonymousCredentials("token-of-this-run", "a", "org")
-    async with CloudApiClient(url, credentials) as api:
-        async with open_events(api, Scope("org", "project"), "job-1") as stream:
-            async for frames in stream.batches():
-                yield frames
+    async with (
+        CloudApiClient(url, credentials) as api,
+        open_events(api, Scope("org", "project"), "job-1") as stream,
+    ):
+        async for frames in stream.batches():
+            yield frames
 
 
 __all__ = ["TITLE", "arkor", "events", "parse", "rows", "singly", "trainer"]

@@ -8,11 +8,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Figure", "Row", "Size", "beside", "call", "child", "plain", "source"]
+__all__ = ["Figure", "Row", "Size", "Subject", "beside", "call", "child", "plain", "source"]
 
 BENCH = Path(__file__).parent
 
@@ -67,14 +67,6 @@ class Row:
         }
 
 
-@dataclass
-class Not:
-    """Something that could not be measured here, and why."""
-
-    what: str
-    why: str = field(default="")
-
-
 def short(value: float) -> str:
     """A number as people read it: three digits that count."""
     if abs(value) >= 1000:
@@ -85,8 +77,18 @@ def short(value: float) -> str:
 Subject = Callable[[], float]
 
 
-def beside(subjects: Mapping[str, Subject], unit: str, *, reference: str, rounds: int) -> list[Row]:
-    """Measure each subject once a round, in an order that changes; rates, so larger is faster."""
+def beside(
+    subjects: Mapping[str, Subject],
+    unit: str,
+    *,
+    reference: str,
+    rounds: int,
+    inverse: bool = False,
+) -> list[Row]:
+    """Measure each subject once a round, in an order that changes; rates, so larger is faster.
+
+    The ratio is that of a subject to the `reference`, or, `inverse`, of the reference to it.
+    """
     values: dict[str, list[float]] = {name: [] for name in subjects}
     names = list(subjects)
     for number in range(rounds):
@@ -94,18 +96,17 @@ def beside(subjects: Mapping[str, Subject], unit: str, *, reference: str, rounds
         for name in names[turn:] + names[:turn]:
             values[name].append(subjects[name]())
     base = values[reference]
-    return [
-        Row(
-            name,
-            Figure(tuple(found)),
-            unit,
-            None if name == reference else reference,
-            None
-            if name == reference
-            else Figure(tuple(one / other for one, other in zip(found, base, strict=True))),
-        )
-        for name, found in values.items()
-    ]
+
+    def row(name: str) -> Row:
+        figure = Figure(tuple(values[name]))
+        if name == reference:
+            return Row(name, figure, unit)
+        pairs = zip(values[name], base, strict=True)
+        ratio = Figure(tuple(b / a if inverse else a / b for a, b in pairs))
+        words = f"times as fast is {reference}" if inverse else f"of {reference}"
+        return Row(name, figure, unit, words, ratio)
+
+    return [row(name) for name in names]
 
 
 def plain(what: str, unit: str, subject: Subject, *, rounds: int, note: str = "") -> Row:

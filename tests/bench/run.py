@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from measure import Row, Size, short  # noqa: E402
+from measure import Row, Size, short
 
 SUBJECTS = (
     "appends",
@@ -51,10 +51,10 @@ def main() -> int:
 
 def table(rows: list[Row]) -> list[str]:
     """The rows as a Markdown table: median (least .. greatest)."""
-    lines = ["| what | figure | ratio |", "| --- | --- | --- |"]
+    lines = ["| what | figure | ratio to |", "| --- | --- | --- |"]
     for row in rows:
         what = f"{row.what}; {row.note}" if row.note else row.what
-        ratio = "" if row.ratio is None else f"{row.ratio} x {row.reference}"
+        ratio = "" if row.ratio is None else f"{row.ratio} {row.reference}"
         lines.append(f"| {what} | {row.figure} {row.unit} | {ratio} |")
     return lines
 
