@@ -1,5 +1,6 @@
 """Writing a private file so that it is there whole or not at all."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ def private_file(path: Path, *, part: Path) -> Iterator[BinaryIO]:
     The caller sees to it that no two do so at once. Raises `OSError`. An exception within the
     block leaves what was at `path`, and no `part`.
     """
+    if not path.parent.is_dir():  # the error would name `part`, which nobody has asked for
+        raise FileNotFoundError(errno.ENOENT, "there is no such folder", str(path.parent))
     try:
         part.unlink(missing_ok=True)
         file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

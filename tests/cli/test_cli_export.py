@@ -62,7 +62,7 @@ def test_a_file_is_private_and_whole(here: Arkor, folder: Path, run_id: str, for
 def test_a_file_that_cannot_be_written_is_said_so(here: Arkor, folder: Path, run_id: str) -> None:
     done = here("export", run_id, "-o", "nowhere/out")
     assert done.returncode == 4
-    assert "No such file or directory" in done.stderr
+    assert "there is no such folder: nowhere" in done.stderr
     assert os.listdir(folder) == []
 
 
@@ -179,7 +179,9 @@ def test_a_pipe_is_imported_as_well(
 
 def test_a_file_that_was_edited_is_refused(here: Arkor, folder: Path, run_id: str) -> None:
     written = b"".join(open_journal().export(run_id))
-    (folder / "run.jsonl").write_bytes(written.replace(b"0.5", b"0.4"))
+    changed = written.replace(b"0.5}", b"0.4}")
+    assert changed != written
+    (folder / "run.jsonl").write_bytes(changed)
     done = here("import", "run.jsonl")
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.startswith("error: run.jsonl cannot be imported: line 3, which must be")
