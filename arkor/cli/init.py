@@ -30,7 +30,10 @@ Yes = Annotated[
     bool, typer.Option("--yes", "-y", help="Take the defaults and commit; ask nothing.")
 ]
 UseUv = Annotated[bool, typer.Option("--use-uv", help="Install with `uv sync`.")]
-UsePip = Annotated[bool, typer.Option("--use-pip", help="Install with pip, into `.venv`.")]
+UsePip = Annotated[
+    bool,
+    typer.Option("--use-pip", help="Install with pip: into `.venv`, or the active environment."),
+]
 UsePoetry = Annotated[bool, typer.Option("--use-poetry", help="Install with `poetry install`.")]
 SkipInstall = Annotated[bool, typer.Option("--skip-install", help="Install nothing.")]
 Git = Annotated[bool, typer.Option("--git", help="Make a git repository and a first commit.")]
