@@ -35,16 +35,12 @@ from arkor.core.notes import (
     read_note,
 )
 from arkor.core.record import Record
-from arkor.core.state import INITIAL, Consumer, RunOwner, RunState
+from arkor.core.state import INITIAL, Consumer, RunState
 from arkor.core.wire import parse_job
 from arkor.errors import ProtocolError
 
 __all__ = [
-    "INITIAL",
-    "Consumer",
     "Folding",
-    "RunOwner",
-    "RunState",
     "fold",
     "fold_all",
     "number_of",
@@ -134,6 +130,14 @@ class Folding:
                 latest=dict(self._latest),
                 consumers=MappingProxyType(dict(self._consumers)),
             )
+        return self._fixed
+
+    @property
+    def outline(self) -> RunState:
+        """The state but for the figures, ids, counts and cursors: what calls are made of.
+
+        The run's job, its status, its artifacts and its end are those after the last record.
+        """
         return self._fixed
 
     @property

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from arkor.core.calls import event_of, is_for_nobody, owed
-from arkor.core.fold import Consumer, Folding, RunState, receive
+from arkor.core.fold import Folding, receive
 from arkor.core.notes import Aborted, CallbackCompleted, CallbackFailed, StepCompleted
 from arkor.core.record import Record
 from arkor.core.redact import redact
+from arkor.core.state import Consumer, RunState
 from arkor.core.steps import CallId, Step, attempts_in, steps_in
 from arkor.errors import AbortError, CloudApiError, JournalError
 from arkor.runner.abort import AbortSignal
@@ -88,14 +89,14 @@ class Delivery:
         self._mark_due = begin + PASSED
         if run.state.has_steps:
             # A step of a call is recorded behind the record that the call is for.
-            self._steps = steps_in(run.journal.records(run.run_id, after=begin))
+            self._steps = steps_in(run.journal.notes(run.run_id, StepCompleted.TYPE, after=begin))
         if self.fed != self.positions:
-            self._attempts = attempts_in(run.journal.records(run.run_id))
+            self._attempts = attempts_in(run.journal.notes(run.run_id, CallbackCompleted.TYPE))
 
     @property
     def state(self) -> RunState:
-        """What the log says up to the record under way: what contexts are made of."""
-        return self._folding.state
+        """What the log says up to the record under way, as far as calls are made of it."""
+        return self._folding.outline
 
     async def until_end(self, ingest: Ingest, wakeup: Wakeup) -> RunState:
         """Deliver until every consumer has finished the record that ends the run.
@@ -111,7 +112,7 @@ class Delivery:
                 ingest.raise_for_failure()
             await self._heed_abort()
             await wakeup.wait()
-        return self.state
+        return self._folding.state
 
     async def _page(self) -> bool:
         """Deliver what the log holds behind the last record; false if that is nothing."""

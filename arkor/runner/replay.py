@@ -6,6 +6,7 @@ from pathlib import Path
 
 from arkor.core.calls import event_of, is_for_nobody, owed
 from arkor.core.fold import Folding
+from arkor.core.notes import CallbackCompleted, StepCompleted
 from arkor.core.record import Record
 from arkor.core.state import INITIAL, RunState
 from arkor.core.steps import CallId, Step, attempts_in, steps_in
@@ -69,9 +70,9 @@ class _Replay:
         self._strict = strict
         self._end: RunState = journal.fold(run_id)
         self._steps: Mapping[CallId, list[Step]] = (
-            steps_in(journal.records(run_id)) if self._end.has_steps else {}
+            steps_in(journal.notes(run_id, StepCompleted.TYPE)) if self._end.has_steps else {}
         )
-        self._attempts = attempts_in(journal.records(run_id))
+        self._attempts = attempts_in(journal.notes(run_id, CallbackCompleted.TYPE))
 
     async def run(self) -> None:
         folding = Folding()
@@ -80,7 +81,7 @@ class _Replay:
             passed = is_for_nobody(record, folding.job_id, wanted)
             folding.add(record)
             if not passed:
-                await self._deliver(record, folding.state)
+                await self._deliver(record, folding.outline)
             if folding.terminal:
                 return
 

@@ -20,7 +20,7 @@ from arkor.store.database import ReadDoor
 from arkor.store.lease import Lease, current_owner
 from arkor.store.paths import journal_path
 from arkor.store.prune import Tombstone, read_tombstone
-from arkor.store.query import read_first, read_lease, read_page
+from arkor.store.query import read_first, read_lease, read_notes, read_page
 from arkor.store.runs import COLUMNS, RunRow, run_row
 from arkor.store.schema import runs
 from arkor.store.snapshots import read_snapshot
@@ -135,6 +135,19 @@ class Journal:
             yield from page
             after = page[-1].seq
             left = None if left is None else left - len(page)
+
+    def notes(self, run_id: str, type: str, after: int = 0) -> Iterator[Record]:
+        """What this side noted of one type behind record `after`, in order.
+
+        The records are without their `prev_digest`: those between are passed over unread.
+        """
+        while True:
+            with self._door.connect() as connection:
+                page = read_notes(connection, run_id, type, after, PAGE_RECORDS)
+            if not page:
+                return
+            yield from page
+            after = page[-1].seq
 
     async def follow(self, id: str, after: int = 0) -> AsyncIterator[Record]:
         """The run's records behind record `after`, also those still to come.

@@ -13,7 +13,7 @@ from arkor.store.moment import rfc3339
 from arkor.store.owner import Owner
 from arkor.store.schema import kinds, leases, meta, records, runs
 
-__all__ = ["MOST_KINDS", "read_first", "read_lease", "read_meta", "read_page"]
+__all__ = ["MOST_KINDS", "read_first", "read_lease", "read_meta", "read_notes", "read_page"]
 
 MOST_KINDS: Final = 1000
 """Kinds of records that are remembered by a connection: whoever invents more must not fill the memory."""
@@ -78,6 +78,31 @@ def read_page(connection: Connection, run_id: str, after: int, limit: int) -> It
             digest = own
     finally:
         cursor.close()
+
+
+def read_notes(
+    connection: Connection, run_id: str, type: str, after: int, limit: int
+) -> list[Record]:
+    """At most `limit` local records of that type behind record `after`, without `prev_digest`."""
+    query = (
+        select(
+            records.c.seq,
+            records.c.sse_id,
+            records.c.data,
+            records.c.recorded_at,
+            records.c.digest,
+        )
+        .join(runs, runs.c.id == records.c.run)
+        .join(kinds, kinds.c.id == records.c.kind)
+        .where(runs.c.run_id == run_id, kinds.c.source == "local", kinds.c.type == type)
+        .where(records.c.seq > after)
+        .order_by(records.c.seq)
+        .limit(limit)
+    )
+    return [
+        _record(run_id, seq, "local", type, sse_id, data, recorded_at, b"", digest)
+        for seq, sse_id, data, recorded_at, digest in connection.execute(query)
+    ]
 
 
 @cache
