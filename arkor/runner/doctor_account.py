@@ -1,7 +1,5 @@
 """The examination of the token: which kind it is, whether it can be read, and until when it holds."""
 
-import base64
-import json
 import os
 import stat
 import time
@@ -11,7 +9,7 @@ from typing import Final
 from arkor.errors import CredentialsError
 from arkor.runner.doctor_finding import Finding, as_finding
 from arkor.runner.doctor_words import shown_time
-from arkor.runner.identity import EnvironmentToken, Identity, current_identity
+from arkor.runner.identity import EnvironmentToken, Identity, current_identity, token_expiry
 from arkor.runner.local import LOCAL
 from arkor.store.credentials import OAuthCredentials
 from arkor.store.paths import OTHERS, credentials_path
@@ -75,7 +73,7 @@ def _examine(identity: Identity) -> Finding:
             f"{kind} holds characters that no HTTP header can carry",
             renewal,
         )
-    expires_at = _expiry(identity)
+    expires_at = token_expiry(identity)
     if expires_at is None:
         return Finding("account.token", "ok", f"{kind}; it does not say until when it holds")
     left = expires_at - time.time()
@@ -111,21 +109,3 @@ def _described(identity: Identity) -> tuple[str, str]:
 
 def _sendable(token: str) -> bool:
     return token.isascii() and token.isprintable()
-
-
-def _expiry(identity: Identity) -> float | None:
-    if isinstance(identity, OAuthCredentials):
-        return identity.expires_at
-    return _expiry_of_jwt(identity.token)
-
-
-def _expiry_of_jwt(token: str) -> float | None:
-    """The `exp` of a JSON web token (RFC 7519, 4.1.4), unverified; `None` for other tokens."""
-    _, _, rest = token.partition(".")
-    claims, _, _ = rest.partition(".")
-    try:
-        said = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
-    except ValueError:
-        return None
-    exp = said.get("exp") if isinstance(said, dict) else None
-    return float(exp) if isinstance(exp, int | float) and not isinstance(exp, bool) else None

@@ -1,6 +1,8 @@
 """Who we are to the backend, and where the backend is."""
 
 import asyncio
+import base64
+import json
 import os
 import time
 from dataclasses import dataclass, field, replace
@@ -9,7 +11,7 @@ from typing import Final
 
 from arkor.client.auth import refresh_tokens, request_anonymous_token
 from arkor.client.provider import Tokens
-from arkor.errors import CloudApiError
+from arkor.errors import BackendUnreachableError, CloudApiError
 from arkor.store.credentials import (
     AnonymousCredentials,
     Credentials,
@@ -27,6 +29,8 @@ __all__ = [
     "default_arkor_cloud_api_url",
     "ensure_credentials",
     "refresh_identity",
+    "renew_early",
+    "token_expiry",
 ]
 
 CLOUD: Final = "https://api.arkor.ai"
@@ -34,6 +38,10 @@ CLOUD: Final = "https://api.arkor.ai"
 
 LONGEST_EXCHANGE: Final = 60.0
 """Seconds for which another process that gets new credentials is waited for."""
+
+
+EARLY: Final = 60.0
+"""Seconds before its end at which a token is renewed: longer than a request takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,40 @@ async def refresh_identity(spent: Identity, home: Path | None = None) -> Identit
     if not isinstance(spent, OAuthCredentials) or not spent.refresh_token:
         return None
     return await asyncio.to_thread(_refresh, spent, find_home(home))
+
+
+async def renew_early(identity: Identity, home: Path | None = None) -> Identity:
+    """The identity, with fresh tokens if it has a refresh token and ends within a minute.
+
+    A provider that is out of reach, or refuses, is no failure yet: the token in hand may hold,
+    and if it is refused the refresh after that says why not.
+    """
+    if not isinstance(identity, OAuthCredentials) or not identity.refresh_token:
+        return identity
+    if identity.expires_at - time.time() > EARLY:
+        return identity
+    try:
+        return await refresh_identity(identity, home) or identity
+    except (CloudApiError, BackendUnreachableError):
+        return identity
+
+
+def token_expiry(identity: Identity) -> float | None:
+    """Until when its token holds, as Unix time in seconds; `None` if nothing says so.
+
+    That is what was stored with it, else the `exp` of a JSON web token (RFC 7519, 4.1.4),
+    unverified.
+    """
+    if isinstance(identity, OAuthCredentials):
+        return identity.expires_at or None
+    _, _, rest = identity.token.partition(".")
+    claims, _, _ = rest.partition(".")
+    try:
+        said = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    except ValueError:
+        return None
+    exp = said.get("exp") if isinstance(said, dict) else None
+    return float(exp) if isinstance(exp, int | float) and not isinstance(exp, bool) else None
 
 
 def _refresh(spent: OAuthCredentials, folder: Path) -> Identity:

@@ -20,6 +20,7 @@ from arkor.runner.identity import (
     default_arkor_cloud_api_url,
     ensure_credentials,
     refresh_identity,
+    renew_early,
 )
 from arkor.runner.local import LOCAL, LocalBackend, ensure_backend, find_backend
 from arkor.runner.options import TrainerOptions
@@ -74,10 +75,15 @@ class Session:
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[CloudApiClient]:
-        """A client of the backend. An embedded one that is not running is started."""
+        """A client of the backend. An embedded one that is not running is started.
+
+        A token that is about to end is renewed first.
+        """
         if self.identity is None and self._backend is None:
             self._backend = await asyncio.to_thread(ensure_backend, self.home, again=self._reached)
             self._reached = True
+        if self.identity is not None:
+            self.identity = await renew_early(self.identity, self.home)
         self._users += 1
         try:
             yield self._api()

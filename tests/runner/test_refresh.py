@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def sign_in(provider: Provider, backend: ScriptedBackend) -> None:
         OAuthCredentials(
             access_token=provider.access,
             refresh_token=provider.refresh,
-            expires_at=0,
+            expires_at=int(time.time()) + 3600,
             auth0_domain=provider.url.removeprefix("http://"),
             audience="https://api.example",
             client_id="client",
