@@ -38,9 +38,15 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "store": "store:app",
     },
     "Account and machine": {
+        "login": "login:login",
+        "logout": "login:logout",
         "whoami": "account:whoami",
+        "link": "project:link",
+        "unlink": "project:unlink",
         "doctor": "doctor:doctor",
         "backend": "backend:app",
+        "systemd": "service:systemd",
+        "cron": "service:cron",
     },
 }
 """Of each subject its commands, with the module of `arkor.cli` and the name in it.

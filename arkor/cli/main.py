@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from arkor.cli.commands import Commands
+from arkor.cli.outdated import say_outdated
 from arkor.cli.place import journal_at
 from arkor.cli.render import show
 
@@ -32,7 +33,10 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # What the journal holds is printed whatever the terminal's encoding can show.
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="arkor")
+    try:
+        app(prog_name="arkor")
+    finally:
+        say_outdated()
 
 
 def _version(asked: bool) -> None:

@@ -116,9 +116,10 @@ def upgrade_command(prefix: str = sys.prefix, installer: str | None = None) -> s
     `installer` is what installed it, by default what the package's metadata says (PEP 376).
     """
     where = Path(prefix)
-    if where.parent.name == "tools" and where.parent.parent.name == "uv":
+    # Both leave a file behind, wherever their folders are set to be.
+    if (where / "uv-receipt.toml").exists() or where.parts[-3:-1] == ("uv", "tools"):
         return "uv tool upgrade arkor"
-    if where.parent.name == "venvs" and where.parent.parent.name == "pipx":
+    if (where / "pipx_metadata.json").exists() or where.parts[-3:-1] == ("pipx", "venvs"):
         return "pipx upgrade arkor"
     installer = (_installer() if installer is None else installer).lower()
     if installer.startswith("uv"):

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,9 +13,32 @@ from arkor.runner.identity import EnvironmentToken, Identity
 from arkor.store.credentials import AnonymousCredentials
 from arkor.store.state import ProjectState, read_state, state_path, write_state
 
-__all__ = ["ensure_project", "resolve_scope", "slug_of"]
+__all__ = ["Link", "ensure_project", "linked_project", "parse_scope", "resolve_scope", "slug_of"]
 
 LONGEST_SLUG: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The project that a folder's runs go to, and where that is said."""
+
+    scope: Scope
+    place: str
+
+
+def linked_project(root: Path, home: Path) -> Link | None:
+    """What the folder at `root` is linked to; the backend is not asked.
+
+    That is `ARKOR_PROJECT` beside `ARKOR_TOKEN`, else the store's link, else a `state.json` of
+    the TypeScript tools. Raises `JournalError` if the store cannot be read, `ConfigError` for a
+    variable that names no project.
+    """
+    if os.environ.get("ARKOR_TOKEN") and (named := os.environ.get("ARKOR_PROJECT")):
+        return Link(parse_scope(named, "ARKOR_PROJECT"), "in the environment (ARKOR_PROJECT)")
+    state = read_state(root, home)
+    if state is None:
+        return None
+    return Link(Scope(state.org_slug, state.project_slug), str(state_path(root, home)))
 
 
 def slug_of(folder: str) -> str:
@@ -33,7 +57,7 @@ async def resolve_scope(
     is none and this identity cannot make one.
     """
     if isinstance(identity, EnvironmentToken) and (named := os.environ.get("ARKOR_PROJECT")):
-        return _parse(named)
+        return parse_scope(named, "ARKOR_PROJECT")
     state = read_state(root, home)
     if not isinstance(identity, AnonymousCredentials):
         if state is None:
@@ -69,10 +93,9 @@ async def ensure_project(api: CloudApiClient, org_slug: str, root: Path) -> dict
         raise
 
 
-def _parse(named: str) -> Scope:
+def parse_scope(named: str, where: str) -> Scope:
+    """The scope of a text `org/project`. Raises `ConfigError`, naming `where`, for any other."""
     org, _, project = named.partition("/")
     if not org or not project or "/" in project:
-        raise ConfigError(
-            f"ARKOR_PROJECT must look like org/project, not {named!r}", field="ARKOR_PROJECT"
-        )
+        raise ConfigError(f"{where} must look like org/project, not {named!r}", field=where)
     return Scope(org, project)

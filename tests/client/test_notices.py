@@ -121,3 +121,15 @@ def test_the_upgrade_command_is_that_of_the_installer(
 def test_a_uv_project_is_synced(tmp_path: Path) -> None:
     (tmp_path / "uv.lock").touch()
     assert upgrade_command(str(tmp_path / ".venv"), "uv") == "uv sync --upgrade-package arkor"
+
+
+@pytest.mark.parametrize(
+    ("file", "command"),
+    [
+        ("uv-receipt.toml", "uv tool upgrade arkor"),
+        ("pipx_metadata.json", "pipx upgrade arkor"),
+    ],
+)
+def test_a_tool_is_known_by_its_receipt(file: str, command: str, tmp_path: Path) -> None:
+    (tmp_path / file).touch()
+    assert upgrade_command(str(tmp_path), "uv") == command
