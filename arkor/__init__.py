@@ -6,7 +6,6 @@ if typing.TYPE_CHECKING:
     from arkor.client.api import CloudApiClient
     from arkor.client.auth import request_anonymous_token
     from arkor.client.chat import InferResult
-    from arkor.core.fold import RunOwner, RunState
     from arkor.core.record import Record
     from arkor.core.spec import (
         SUPPORTED_MODELS,
@@ -15,6 +14,7 @@ if typing.TYPE_CHECKING:
         HuggingfaceDataset,
         LoraConfig,
     )
+    from arkor.core.state import RunOwner, RunState
     from arkor.core.verify import VerifyReport
     from arkor.core.wire import Adapter, Job, Scope
     from arkor.errors import (
@@ -167,7 +167,6 @@ _NAMES: typing.Final = {
     "arkor.client.api": ("CloudApiClient",),
     "arkor.client.auth": ("request_anonymous_token",),
     "arkor.client.chat": ("InferResult",),
-    "arkor.core.fold": ("RunOwner", "RunState"),
     "arkor.core.record": ("Record",),
     "arkor.core.spec": (
         "SUPPORTED_MODELS",
@@ -176,6 +175,7 @@ _NAMES: typing.Final = {
         "HuggingfaceDataset",
         "LoraConfig",
     ),
+    "arkor.core.state": ("RunOwner", "RunState"),
     "arkor.core.verify": ("VerifyReport",),
     "arkor.core.wire": ("Adapter", "Job", "Scope"),
     "arkor.errors": (

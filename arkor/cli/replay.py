@@ -12,7 +12,7 @@ from arkor.cli.arguments import Id, Json
 from arkor.cli.door import Exit
 from arkor.cli.place import journal, store_home, working_in
 from arkor.cli.render import note, show, show_json
-from arkor.core.fold import RunState
+from arkor.core.state import RunState
 from arkor.errors import ConfigError
 
 if TYPE_CHECKING:

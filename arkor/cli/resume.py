@@ -13,7 +13,7 @@ from arkor.cli.door import Exit, say_error
 from arkor.cli.follow import Following
 from arkor.cli.place import store_home, working_in
 from arkor.cli.render import note, show, show_table, when
-from arkor.core.fold import RunState
+from arkor.core.state import RunState
 from arkor.errors import ArkorError, ConfigError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from arkor.core.events import (
     TrainingStarted,
     decode,
 )
-from arkor.core.fold import Consumer, RunState
 from arkor.core.notes import Reconciled, SubmitRefused
 from arkor.core.record import Record
+from arkor.core.state import Consumer, RunState
 
 __all__ = ["CALLBACKS", "calls_of", "event_of", "is_for_nobody", "owed"]
 

@@ -12,8 +12,8 @@ from arkor.core.events import (
     Event,
     TrainingLog,
 )
-from arkor.core.fold import RunState
 from arkor.core.record import Record
+from arkor.core.state import RunState
 from arkor.core.wire import Adapter, Job
 from arkor.runner.effects import Call
 from arkor.runner.infer import Infer

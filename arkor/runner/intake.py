@@ -10,10 +10,11 @@ from itertools import takewhile
 
 from arkor.client.sse import Frame, Oversize
 from arkor.core.events import Malformed, TrainingCompleted, TrainingFailed, decode, read_event
-from arkor.core.fold import RunState, number_of
+from arkor.core.fold import number_of
 from arkor.core.notes import StreamConflict, StreamGap, StreamOversize, entry_of
 from arkor.core.record import Entry, Record
 from arkor.core.redact import redact
+from arkor.core.state import RunState
 from arkor.store.journal import Journal
 
 __all__ = ["Intake", "Taken"]

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from arkor.core.fold import INITIAL, RunState, fold_all
+from arkor.core.fold import fold_all
 from arkor.core.notes import (
     CallbackCompleted,
     CallbackFailed,
@@ -17,6 +17,7 @@ from arkor.core.notes import (
 )
 from arkor.core.record import Entry, Record
 from arkor.core.redact import redact
+from arkor.core.state import INITIAL, RunState
 from arkor.errors import JournalError, RunOwnedError
 from arkor.runner.engine import on_engine, submit
 from arkor.runner.session import Session

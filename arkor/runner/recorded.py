@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from arkor.core.fold import RunState
+from arkor.core.state import RunState
 from arkor.errors import EntryError
 from arkor.runner.artifact import open_artifact
 from arkor.runner.entry import Loaded, load_entry

@@ -9,10 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from arkor.core.fold import RunState
 from arkor.core.notes import Attached, CancelRequested, entry_of
 from arkor.core.redact import without_token
 from arkor.core.spec import BlobDataset, TrainingSpec, fingerprint
+from arkor.core.state import RunState
 from arkor.core.wire import Job, Scope
 from arkor.errors import ArkorError, ConfigError, JournalError
 from arkor.runner.abort import AbortSignal

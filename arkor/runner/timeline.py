@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from arkor.core.differences import RunFacts
 from arkor.core.events import CheckpointSaved, Event, Malformed, TrainingLog, decode
 from arkor.core.excerpt import Excerpt
-from arkor.core.fold import Folding, RunState
+from arkor.core.fold import Folding
 from arkor.core.notes import (
     Aborted,
     CallbackCompleted,
@@ -32,6 +32,7 @@ from arkor.core.notes import (
 from arkor.core.owners import RecordedOwner, owner_of
 from arkor.core.record import Record
 from arkor.core.series import Series
+from arkor.core.state import RunState
 from arkor.runner.deliveries import Deliveries
 from arkor.runner.pace import moment
 

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from arkor.core.fold import RunState
 from arkor.core.spec import Dataset, LoraConfig, TrainingSpec, to_dataset, to_lora
+from arkor.core.state import RunState
 from arkor.core.wire import Job
 from arkor.errors import (
     ArkorError,

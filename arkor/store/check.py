@@ -7,7 +7,8 @@ from typing import Literal
 
 from sqlalchemy import func, select
 
-from arkor.core.fold import RunState, fold_all
+from arkor.core.fold import fold_all
+from arkor.core.state import RunState
 from arkor.errors import JournalCorruptError, JournalError
 from arkor.store import sqlite
 from arkor.store.database import ReadDoor

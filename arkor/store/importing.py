@@ -10,10 +10,11 @@ from typing import Any, BinaryIO, Final, Literal
 
 from sqlalchemy import Connection, insert, select
 
-from arkor.core.fold import Folding, RunState
+from arkor.core.fold import Folding
 from arkor.core.notes import Attached, Resumed, SubmitRequested, read_note
 from arkor.core.record import Record, Source
 from arkor.core.spec import fingerprint
+from arkor.core.state import RunState
 from arkor.errors import JournalError
 from arkor.store.exported import read_exported
 from arkor.store.owner import Owner

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from arkor.core.fold import RunState
+from arkor.core.state import RunState
 from arkor.store.schema import pruned, runs
 
 __all__ = ["COLUMNS", "NewRun", "RunRow", "index_of", "new_run_id", "run_row"]

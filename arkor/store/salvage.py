@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, insert, update
 
-from arkor.core.fold import INITIAL, RunState, fold
+from arkor.core.fold import fold
 from arkor.core.notes import SubmitRequested, read_note
 from arkor.core.record import Record
+from arkor.core.state import INITIAL, RunState
 from arkor.core.wire import TERMINAL_STATUSES
 from arkor.errors import ConfigError, JournalCorruptError, JournalError
 from arkor.store.files import sync_folder

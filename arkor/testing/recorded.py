@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from arkor.core.exports import read_line
-from arkor.core.fold import RunState, fold_all
+from arkor.core.fold import fold_all
 from arkor.core.record import Record
+from arkor.core.state import RunState
 from arkor.core.wire import Job
 from arkor.testing.backend import ScriptedBackend
 from arkor.testing.script import Call, Forever, Verbatim

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from logs import AT, JOB, accepted, event, log_of, wish
 
 from arkor.core.calls import calls_of, owed
-from arkor.core.fold import INITIAL, RunState, fold, fold_all, number_of
+from arkor.core.fold import fold, fold_all, number_of
 from arkor.core.notes import (
     Attached,
     CallbackCompleted,
@@ -26,6 +26,7 @@ from arkor.core.notes import (
     entry_of,
 )
 from arkor.core.record import Entry, Record
+from arkor.core.state import INITIAL, RunState
 
 STARTED = event("training.started", timestamp="T1")
 COMPLETED = event("training.completed", timestamp="T2", artifacts=["a"])

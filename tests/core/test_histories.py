@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from arkor.core.calls import calls_of
-from arkor.core.fold import INITIAL, RunState, fold, fold_all
+from arkor.core.fold import fold, fold_all
 from arkor.core.notes import read_note
 from arkor.core.record import Record, canonical
+from arkor.core.state import INITIAL, RunState
 
 FOLDER = Path(__file__).parents[1] / "histories"
 LOGS = sorted(FOLDER.glob("*.log.json"))

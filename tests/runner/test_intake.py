@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from arkor.client.sse import Frame, Oversize
-from arkor.core.fold import INITIAL, RunState, fold_all
+from arkor.core.fold import fold_all
 from arkor.core.notes import (
     StreamConflict,
     StreamGap,
@@ -21,6 +21,7 @@ from arkor.core.notes import (
 )
 from arkor.core.record import Record
 from arkor.core.redact import mask
+from arkor.core.state import INITIAL, RunState
 from arkor.runner.intake import Intake, Taken
 from arkor.store.journal import Journal
 from arkor.store.lease import current_owner

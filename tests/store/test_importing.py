@@ -13,7 +13,6 @@ import pyarrow
 import pytest
 
 from arkor.core.exports import json_line
-from arkor.core.fold import RunOwner
 from arkor.core.notes import (
     Attached,
     CallbackCompleted,
@@ -23,6 +22,7 @@ from arkor.core.notes import (
     entry_of,
 )
 from arkor.core.record import GENESIS, Entry, Record, chain
+from arkor.core.state import RunOwner
 from arkor.errors import ConfigError, JournalError, RunPrunedError
 from arkor.store.importing import ImportedRun, import_run
 from arkor.store.journal import Journal

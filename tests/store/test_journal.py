@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from arkor.core.fold import RunOwner, fold_all
+from arkor.core.fold import fold_all
 from arkor.core.notes import Resumed, entry_of
 from arkor.core.record import Entry
+from arkor.core.state import RunOwner
 from arkor.errors import ConfigError, JournalError, NoSuchRunError
 from arkor.store.journal import Journal, open_journal
 from arkor.store.lease import current_owner

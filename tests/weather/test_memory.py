@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from backlog import EVERY, measure
 
-from arkor.core.fold import INITIAL, MOST_CHECKPOINTS, MOST_TYPES, OTHER_TYPES, fold_all
+from arkor.core.fold import MOST_CHECKPOINTS, MOST_TYPES, OTHER_TYPES, fold_all
 from arkor.core.record import GENESIS, Entry, chain
+from arkor.core.state import INITIAL
 
 MOST_MB = 200
 
