@@ -19,6 +19,9 @@ __all__ = ["Service"]
 PULSE: Final = 10.0
 """Seconds between two messages, where no watchdog asks for more."""
 
+PATIENCE: Final = 1.0
+"""Seconds that a message may take to be taken."""
+
 
 class Service:
     """This process as a service; without a service manager it says nothing.
@@ -72,8 +75,9 @@ class Service:
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as door:
-            # A manager that reads no longer must not stop the thread that records.
-            door.setblocking(False)
+            # A manager that is late with reading is waited for, but not for long: this may be the
+            # thread that records.
+            door.settimeout(PATIENCE)
             try:
                 door.sendto("\n".join(lines).encode(errors="replace"), self._address)
             except OSError:
