@@ -175,7 +175,10 @@ def test_the_machine_and_the_account(arkor: Arkor, trained: Path) -> None:
     check("doctor", done, code=done.returncode)
     assert not check("backend status", arkor("backend", "status", "--json"), code=1)["running"]
     with ScriptedBackend() as backend:
-        check("whoami", arkor("whoami", "--json", ARKOR_CLOUD_API_URL=backend.url))
+        here = {"ARKOR_CLOUD_API_URL": backend.url}
+        check("whoami", arkor("whoami", "--json", **here))
+        check("link", arkor("link", "anon-org/other", "--create", "--json", **here))
+        assert check("unlink", arkor("unlink", "--json", **here))["unlinked"]
 
 
 def test_a_project(here: Arkor, folder: Path) -> None:
