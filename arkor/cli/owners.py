@@ -1,4 +1,4 @@
-"""Who started a run and who took it over, with which code: in words, and as JSON."""
+"""Who started a run and who took it over, with which code, in words."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 from arkor.cli.render import when
 from arkor.core.owners import RecordedOwner, code_changes
 
-__all__ = ["owner_facts", "owner_json"]
+__all__ = ["owner_facts"]
 
 SHOWN: Final = 5
 """How many takeovers are told in words, the newest; JSON has them all."""
@@ -17,18 +17,6 @@ VERBS: Final = {
     "resumed": "taken over by",
     "adopted": "its job named by",
 }
-
-
-def owner_json(owner: RecordedOwner) -> dict[str, Any]:
-    """One owner as `arkor show --json` has it."""
-    return {
-        "seq": owner.seq,
-        "recordedAt": owner.recorded_at,
-        "how": owner.how,
-        "clean": owner.clean,
-        "consumers": list(owner.consumers),
-        "provenance": owner.provenance,
-    }
 
 
 def owner_facts(owners: Sequence[RecordedOwner]) -> Iterator[tuple[str, object]]:

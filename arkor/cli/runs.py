@@ -2,17 +2,16 @@
 
 import asyncio
 import itertools
-import json
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from arkor.cli.arguments import Id, Json
 from arkor.cli.completion import STATUSES, complete_status
 from arkor.cli.door import Exit
-from arkor.cli.owners import owner_facts, owner_json
-from arkor.cli.ownership import in_words, is_orphan, lease_of, to_json
+from arkor.cli.owners import owner_facts
+from arkor.cli.ownership import in_words
 from arkor.cli.place import journal, store_home
 from arkor.cli.render import note, show, show_facts, show_json, show_json_line, show_table, when
 from arkor.cli.wording import summary
@@ -21,9 +20,18 @@ from arkor.core.owners import RecordedOwner, owner_of
 from arkor.core.record import Record
 from arkor.core.state import INITIAL, RunState
 from arkor.errors import CloudApiError
+from arkor.runner.shapes import (
+    consumers_of,
+    is_orphan,
+    lease_of,
+    owner_json,
+    record_json,
+    run_json,
+    state_json,
+)
 
 if TYPE_CHECKING:
-    from arkor.store.journal import Journal, RunRow
+    from arkor.store.journal import Journal
     from arkor.store.lease import Lease
 
 __all__ = ["cancel", "events", "runs", "show_run"]
@@ -56,7 +64,7 @@ def runs(
     found = book.runs(project_root=root, status=status, limit=limit)
     leases = [lease_of(book, row) for row in found]
     if as_json:
-        show_json([_row(*each) for each in zip(found, leases, strict=True)])
+        show_json([run_json(*each) for each in zip(found, leases, strict=True)])
         return
     if not found:
         elsewhere = root is not None and bool(book.runs(limit=1))
@@ -96,7 +104,7 @@ def show_run(id: Id, as_json: Json = False) -> None:
     state, owners = _read(book, row.run_id)
     lease = lease_of(book, row)
     if as_json:
-        show_json(_state(state, lease) | {"owners": [owner_json(each) for each in owners]})
+        show_json(state_json(state, lease) | {"owners": [owner_json(each) for each in owners]})
     else:
         show_facts(_facts(state, lease, owners))
 
@@ -124,7 +132,7 @@ def events(
     chosen = (record for record in records if not type or record.type in type)
     for record in itertools.islice(chosen, limit):
         if as_json:
-            show_json_line(_record(record))
+            show_json_line(record_json(record))
         else:
             _print(record)
 
@@ -180,43 +188,6 @@ def _read(book: "Journal", run_id: str) -> tuple[RunState, list[RecordedOwner]]:
     return state, owners
 
 
-def _row(row: "RunRow", lease: "Lease | None") -> dict[str, Any]:
-    return {
-        "runId": row.run_id,
-        "jobId": row.job_id,
-        "name": row.name,
-        "status": row.status,
-        "settled": row.settled,
-        "pruned": row.pruned,
-        "createdAt": row.created_at,
-        "projectRoot": row.project_root,
-        "runKey": row.run_key,
-        "owner": to_json(lease),
-    }
-
-
-def _state(state: RunState, lease: "Lease | None") -> dict[str, Any]:
-    return {
-        "runId": state.run_id,
-        "jobId": state.job_id,
-        "name": state.name,
-        "status": state.status,
-        "settled": state.settled,
-        "config": state.config,
-        "job": state.job.to_wire() if state.job else None,
-        "artifacts": state.artifacts,
-        "latest": state.latest,
-        "checkpoints": state.checkpoints,
-        "counts": state.counts,
-        "records": state.records,
-        "lastEventId": state.last_event_id,
-        "owner": to_json(lease),
-        "consumers": [_consumer(state, name) for name in _consumers(state)],
-        "head": state.head.hex(),
-        "provenance": state.provenance,
-    }
-
-
 def _facts(
     state: RunState, lease: "Lease | None", owners: Sequence[RecordedOwner]
 ) -> Iterator[tuple[str, object]]:
@@ -238,24 +209,10 @@ def _facts(
     yield "checkpoints", ", ".join(map(str, state.checkpoints))
     yield "artifacts", len(state.artifacts) or None
     yield "records", state.records
-    for name in _consumers(state):
+    for name in consumers_of(state):
         yield f"callbacks {name}", _progress(state, name)
     yield from owner_facts(owners)
     yield "head", state.head.hex()
-
-
-def _consumers(state: RunState) -> list[str]:
-    return sorted({*state.consumers, *state.named})
-
-
-def _consumer(state: RunState, name: str) -> dict[str, Any]:
-    consumer = state.consumer(name)
-    return {
-        "name": name,
-        "cursor": consumer.cursor,
-        "attempt": consumer.attempt,
-        "failures": consumer.failures,
-    }
 
 
 def _progress(state: RunState, name: str) -> str:
@@ -267,25 +224,6 @@ def _progress(state: RunState, name: str) -> str:
         return done
     why = "has raised" if consumer.failures else "may have been under way when its process died"
     return f"{done}; the next call {why}, and will be attempt {consumer.attempt}"
-
-
-def _record(record: Record) -> dict[str, Any]:
-    return {
-        "seq": record.seq,
-        "source": record.source,
-        "type": record.type,
-        "id": record.sse_id,
-        "recordedAt": record.recorded_at,
-        "data": _data(record.data),
-        "digest": record.digest.hex(),
-    }
-
-
-def _data(text: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text  # what is no JSON is shown as it came
 
 
 def _print(record: Record) -> None:

@@ -11,7 +11,6 @@ from arkor.cli.arguments import Id
 from arkor.cli.door import Exit
 from arkor.cli.follow import say_end
 from arkor.cli.interrupt import Interrupted, run_interruptibly
-from arkor.cli.ownership import is_left
 from arkor.cli.place import store_home
 from arkor.cli.progress import POLL, Progress
 from arkor.cli.render import note, show
@@ -21,6 +20,7 @@ from arkor.core.wire import Job
 from arkor.runner.contact import Contact
 from arkor.runner.pace import Pace, observe
 from arkor.runner.progress_view import open_view
+from arkor.runner.shapes import is_left
 
 if TYPE_CHECKING:
     from arkor.store.journal import Journal
