@@ -21,7 +21,6 @@ SERVICE: Final = """\
 # Written by `arkor systemd install`.
 [Unit]
 Description=Arkor: train {name}
-Documentation=https://github.com/arkorlab/arkor
 Wants=network-online.target
 After=network-online.target
 # The network may be away for a night: each start that finds no backend costs a minute.
