@@ -2,6 +2,8 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +15,7 @@ from arkor.cli.render import note, show_facts, show_json
 from arkor.errors import CloudApiError
 
 if TYPE_CHECKING:
-    from arkor.client.api import HasToken
+    from arkor.client.transport import HasToken, Refresh
     from arkor.runner.identity import Identity
 
 __all__ = ["whoami"]
@@ -25,7 +27,10 @@ def whoami(
     """Say whose credentials are used, and where they are kept.
 
     Exits 0 if the backend accepts them, 1 if there are none or it refuses them, 4 if it cannot
-    be reached.
+    be reached. JSON: `user` as the backend gives it, `orgs`, the kind of `token`, until when it
+    `expires` (RFC 3339, null if it does not say), where it is `stored`, and the `backend`.
+
+    Examples: `arkor whoami`, `arkor whoami --json`
     """
     raise typer.Exit(_whoami(as_json))
 
@@ -38,6 +43,8 @@ class _Account:
     identity: "HasToken"
     kind: str
     place: str
+    expires: str | None = None
+    refresh: "Refresh | None" = None
 
 
 def _whoami(as_json: bool) -> int:
@@ -56,6 +63,7 @@ def _whoami(as_json: bool) -> int:
         "user": me.get("user"),
         "orgs": orgs,
         "token": account.kind,
+        "expires": account.expires,
         "stored": account.place,
         "backend": account.url,
     }
@@ -69,7 +77,7 @@ def _whoami(as_json: bool) -> int:
 async def _ask(account: _Account) -> dict[str, Any]:
     from arkor.client.api import CloudApiClient
 
-    async with CloudApiClient(account.url, account.identity) as api:
+    async with CloudApiClient(account.url, account.identity, refresh=account.refresh) as api:
         return await api.me()
 
 
@@ -81,7 +89,13 @@ def _named(user: object) -> object:
 
 
 def _account(home: Path) -> _Account | None:
-    from arkor.runner.identity import current_identity, default_arkor_cloud_api_url
+    from arkor.runner.identity import (
+        current_identity,
+        default_arkor_cloud_api_url,
+        refresh_identity,
+        renew_early,
+        token_expiry,
+    )
     from arkor.runner.local import LOCAL
     from arkor.runner.settings import load_settings
 
@@ -90,10 +104,17 @@ def _account(home: Path) -> _Account | None:
         return _embedded(home)
     identity = current_identity(home)
     if identity is None:
-        note("not signed in: the first run at the cloud makes an anonymous identity")
+        note(
+            "not signed in: the first run at the cloud makes an anonymous identity, as "
+            "`arkor login --anonymous` does; `arkor login` signs in with an account"
+        )
         return None
+    identity = asyncio.run(renew_early(identity, home))
     url = default_arkor_cloud_api_url(identity) if address is None else address
-    return _Account(url, identity, *_described(identity, home))
+    kind, place = _described(identity, home)
+    ends = token_expiry(identity)
+    expires = None if ends is None else datetime.fromtimestamp(ends, UTC).isoformat()
+    return _Account(url, identity, kind, place, expires, partial(refresh_identity, identity, home))
 
 
 def _embedded(home: Path) -> _Account | None:
@@ -113,11 +134,14 @@ def _described(identity: "Identity", home: Path) -> tuple[str, str]:
     from arkor.store.credentials import AnonymousCredentials, OAuthCredentials
     from arkor.store.paths import credentials_path
 
-    place = str(credentials_path(home))
+    own = credentials_path(home)
+    place = str(own if own.exists() else Path.home() / ".arkor" / "credentials.json")
     match identity:
         case AnonymousCredentials():
             return "anonymous token", place
-        case OAuthCredentials(expires_at=expires_at):
-            return f"OAuth access token, valid until {expires_at}", place
+        case OAuthCredentials(refresh_token=""):
+            return "OAuth access token that is not renewed", place
+        case OAuthCredentials():
+            return "OAuth access token", place
         case _:
             return "access token", "in the environment (ARKOR_TOKEN)"

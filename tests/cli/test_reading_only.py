@@ -68,7 +68,10 @@ writer.release(run.run_id, 1)
 writer.close()
 """
 
-WRITING = {"init", "new", "build", "start", "resume", "adopt", "cancel", "import", "backend"}
+WRITING = {"init", "new", "build", "start", "resume", "adopt", "cancel", "import", "backend"} | {
+    "login",
+    "logout",
+}
 
 Said = Mapping[str, list[Any]]
 

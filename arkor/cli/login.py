@@ -1,0 +1,199 @@
+"""`arkor login` and `arkor logout`: who this machine is to the backend."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from arkor.cli.choices import may_ask
+from arkor.cli.door import Exit
+from arkor.cli.place import store_home
+from arkor.cli.render import note, show
+from arkor.errors import CloudApiError, ConfigError
+
+if TYPE_CHECKING:
+    from arkor.client.auth import CliConfig
+
+__all__ = ["login", "logout"]
+
+KINDS = ("anonymous", "oauth")
+
+
+def login(
+    context: typer.Context,
+    oauth: Annotated[bool, typer.Option("--oauth", help="With an account, in a browser.")] = False,
+    anonymous: Annotated[
+        bool, typer.Option("--anonymous", help="With a new identity that needs no account.")
+    ] = False,
+    token_stdin: Annotated[
+        bool, typer.Option("--token-stdin", help="With an access token from standard input.")
+    ] = False,
+    no_browser: Annotated[
+        bool, typer.Option("--no-browser", help="Print the address; open no browser.")
+    ] = False,
+) -> None:
+    """Sign in: with an account in the browser, anonymously, or with an access token.
+
+    Without an option you are asked; where nobody can be asked, it is anonymously. What is stored
+    already is replaced once the new sign-in has worked. An access token from standard input is
+    tried first, and stored without a refresh token: it is good until it expires.
+
+    Examples: `arkor login`, `arkor login --oauth --no-browser`,
+    `arkor login --token-stdin < token.txt`
+    """
+    flags = {"--oauth": oauth, "--anonymous": anonymous, "--token-stdin": token_stdin}
+    given = [flag for flag, on in flags.items() if on]
+    if len(given) > 1:
+        raise ConfigError(f"Pick one of {' / '.join(given)}, not both")
+    home, address = store_home(), _address()
+    if token_stdin:
+        _with_token(home, address)
+    elif anonymous:
+        _anonymously(home, address, persistence=False)
+    else:
+        _chosen(home, address, oauth=oauth, ask=may_ask(context), browser=not no_browser)
+    if os.environ.get("ARKOR_TOKEN"):
+        note("note: ARKOR_TOKEN is set, and wins over what is stored")
+
+
+def logout(
+    context: typer.Context,
+    force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
+) -> None:
+    """Forget who this machine is: remove the stored credentials, and nothing else.
+
+    The tokens are not revoked. Exits 1 if you decline.
+
+    Examples: `arkor logout`, `arkor logout --force`
+    """
+    from arkor.runner.sign_in import sign_out
+    from arkor.store.credentials import credentials_path
+
+    home = store_home()
+    if not credentials_path(home).exists():
+        note("No credentials on file.")
+        return
+    warning = "An anonymous identity cannot be restored. " if _is_anonymous(home) else ""
+    if force:
+        if warning:
+            note(f"warning: {warning.strip()}")
+    elif not may_ask(context):
+        raise ConfigError(
+            f"nobody can be asked whether to remove {credentials_path(home)}, so it was kept; "
+            "`arkor logout --force` removes it"
+        )
+    elif not typer.confirm(f"{warning}Sign out?", default=False, err=True):
+        note("Aborted.")
+        raise typer.Exit(Exit.NO)
+    sign_out(home)
+    show("Signed out.")
+    if os.environ.get("ARKOR_TOKEN"):
+        note("note: ARKOR_TOKEN is still set, and still used")
+
+
+def _address() -> str:
+    from arkor.runner.identity import default_arkor_cloud_api_url
+    from arkor.runner.local import LOCAL
+    from arkor.runner.settings import load_settings
+
+    address = load_settings().backend
+    if address == LOCAL:
+        raise ConfigError(
+            "the embedded backend (`local`) needs no sign-in; ARKOR_CLOUD_API_URL names another"
+        )
+    return default_arkor_cloud_api_url() if address is None else address
+
+
+def _chosen(home: Path, address: str, *, oauth: bool, ask: bool, browser: bool) -> None:
+    config = _config(address, needed=oauth)
+    if not config or not config.oauth:
+        if oauth:
+            raise ConfigError(
+                f"OAuth is not configured at {address}; use `arkor login --anonymous`"
+            )
+        note(f"{address} offers no sign-in with an account; signing in anonymously")
+        _anonymously(home, address, persistence=False)
+    elif oauth or (ask and _pick() == "oauth"):
+        _with_oauth(home, address, config, browser=browser)
+    else:
+        _anonymously(home, address, persistence=True)
+
+
+def _config(address: str, *, needed: bool) -> "CliConfig | None":
+    from arkor.client.auth import cli_config
+
+    try:
+        return asyncio.run(cli_config(address))
+    except CloudApiError as error:
+        if needed or error.status != 404:
+            raise
+        return None  # a backend without accounts has no such endpoint
+
+
+def _pick() -> str:
+    while True:
+        said = typer.prompt(f"Sign in ({' or '.join(KINDS)})", default=KINDS[0], err=True)
+        found = [kind for kind in KINDS if said and kind.startswith(said.strip().lower())]
+        if found:
+            return found[0]
+        note(f"there is no {said!r}")
+
+
+def _with_oauth(home: Path, address: str, config: "CliConfig", *, browser: bool) -> None:
+    from arkor.runner.sign_in import sign_in_with_oauth
+
+    if os.environ.get("CI"):
+        raise ConfigError(
+            "CI runners can't complete a sign-in in a browser (CI is set); use --anonymous, "
+            "--token-stdin or ARKOR_TOKEN"
+        )
+
+    def on_url(url: str) -> None:
+        note(f"Browser: {url}")
+        if browser:
+            _open(url)
+
+    asyncio.run(sign_in_with_oauth(home, address, config, on_url))
+    show(f"Signed in at {address} with your account.")
+
+
+def _open(url: str) -> None:
+    """Open a browser, or do not: the address is on the screen."""
+    import threading
+    import webbrowser
+
+    # Some browsers are waited for, and the page they load is ours to answer meanwhile.
+    threading.Thread(target=webbrowser.open, args=(url,), name="browser", daemon=True).start()
+
+
+def _anonymously(home: Path, address: str, *, persistence: bool) -> None:
+    from arkor.runner.sign_in import sign_in_anonymously
+    from arkor.store.credentials import credentials_path
+
+    made = asyncio.run(sign_in_anonymously(home, address))
+    show(f"Signed in at {address} as {made.anonymous_id}, in the organisation {made.org_slug}.")
+    note(f"Whoever has {credentials_path(home)} is this identity: keep the file to keep it.")
+    if persistence:
+        note("warning: it cannot be restored once that file is lost; `arkor login --oauth` can")
+
+
+def _with_token(home: Path, address: str) -> None:
+    from arkor.runner.sign_in import sign_in_with_token
+
+    if sys.stdin.isatty():
+        raise ConfigError("--token-stdin reads the token from a pipe or a file, not from the keys")
+    asyncio.run(sign_in_with_token(home, address, sys.stdin.read(64 * 1024).strip()))
+    show(f"Signed in at {address} with an access token, until it expires.")
+
+
+def _is_anonymous(home: Path) -> bool:
+    from arkor.errors import CredentialsError
+    from arkor.store.credentials import AnonymousCredentials, read_credentials
+
+    try:
+        return isinstance(read_credentials(home), AnonymousCredentials)
+    except CredentialsError:
+        return False  # damaged: removing it is what the person is here for
