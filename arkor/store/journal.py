@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from arkor.store.prune import Tombstone, read_tombstone
 from arkor.store.query import read_first, read_lease, read_notes, read_page
 from arkor.store.runs import COLUMNS, RunRow, run_row
 from arkor.store.schema import runs
+from arkor.store.search import Found, search_records
 from arkor.store.snapshots import read_snapshot
 from arkor.store.verify import Verifier
 
@@ -148,6 +149,37 @@ class Journal:
                 return
             yield from page
             after = page[-1].seq
+
+    def search(
+        self,
+        id: str,
+        text: str = "",
+        *,
+        types: Sequence[str] = (),
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 100,
+        newest: bool = False,
+    ) -> Found:
+        """A page of the run's records that hold `text` and are of one of `types`, and their count.
+
+        As `arkor.store.search.search_records` has it. Raises `NoSuchRunError` as `resolve` does.
+        """
+        run_id = self._run_id(id)
+        with self._door.connect() as connection:
+            found = search_records(
+                connection,
+                run_id,
+                text=text,
+                types=types,
+                after=after,
+                before=before,
+                limit=limit,
+                newest=newest,
+            )
+        if not found.total:
+            self._refuse_pruned(run_id)
+        return found
 
     async def follow(self, id: str, after: int = 0) -> AsyncIterator[Record]:
         """The run's records behind record `after`, also those still to come.
