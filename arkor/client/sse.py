@@ -9,7 +9,7 @@ what grows without end is measured, not kept.
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from httpx_sse import ServerSentEvent
 from httpx_sse._decoders import SSEDecoder
@@ -23,8 +23,7 @@ _DIGITS: Final = re.compile(rb"[0-9]+")
 _MAX_RETRY_MS: Final = 10**15
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One event. `event` is `message` where the sender named none.
 
     `id` is this event's own: `None` if it has none, `""` if it resets the last one. `retry` is in

@@ -3,9 +3,8 @@
 import hashlib
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 __all__ = ["GENESIS", "Entry", "Record", "Source", "canonical", "chain", "digest_of"]
 
@@ -18,8 +17,8 @@ _MISSING: Final = b"\xff" * 8
 _length: Final = struct.Struct(">Q").pack
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+# Tuples, since there are millions of them, and a frozen dataclass takes four times as long to make.
+class Entry(NamedTuple):
     """What is to be appended: a record that has no place in the log yet."""
 
     source: Source
@@ -28,8 +27,7 @@ class Entry:
     sse_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One appended fact of a run.
 
     `seq` counts from 1 without gaps. `source` is `stream` for one event of the backend, whose
@@ -110,15 +108,15 @@ def chain(
         digest = digest_of(prev_digest, form)
         records.append(
             Record(
-                run_id=run_id,
-                seq=seq,
-                source=entry.source,
-                type=entry.type,
-                sse_id=entry.sse_id,
-                data=entry.data,
-                recorded_at=recorded_at,
-                prev_digest=prev_digest,
-                digest=digest,
+                run_id,
+                seq,
+                entry.source,
+                entry.type,
+                entry.sse_id,
+                entry.data,
+                recorded_at,
+                prev_digest,
+                digest,
             )
         )
         prev_digest = digest

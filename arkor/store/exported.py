@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, BinaryIO, Final, cast
 
 from arkor.core.exports import read_line
@@ -108,4 +107,4 @@ def _next(line: bytes, before: Record | None, seq: int) -> Record:
     )
     if digest_of(prev_digest, form) != record.digest:
         raise ValueError("its digest is another: it was changed, or a record before it was")
-    return replace(record, prev_digest=prev_digest)
+    return record._replace(prev_digest=prev_digest)

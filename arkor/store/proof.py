@@ -6,7 +6,7 @@ the one after that.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from arkor.core.notes import Note
@@ -101,7 +101,7 @@ def _link(
             for end in ends:
                 if digest_of(end.digest, form) == find.digest:
                     kinds.proved[find.kind] = kind
-                    return end, replace(record, prev_digest=end.digest)
+                    return end, record._replace(prev_digest=end.digest)
     return None
 
 
@@ -116,8 +116,8 @@ def _possible_ends(
         yield _End(find.digest, None if lost or record is None else Saved(record, proven=False))
         if record is not None:
             for digest in before:
-                mended = replace(
-                    record, prev_digest=digest, digest=digest_of(digest, _form(record))
+                mended = record._replace(
+                    prev_digest=digest, digest=digest_of(digest, _form(record))
                 )
                 yield _End(mended.digest, Saved(mended, proven=True))
 

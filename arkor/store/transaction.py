@@ -167,14 +167,14 @@ class Transaction:
         if not appended:
             return
         rows = [
-            (run, r.seq, self._kind(r), r.sse_id, r.data, microseconds(r.recorded_at), r.digest)
-            for r in appended
+            (run, seq, self._kind(source, kind), sse_id, data, microseconds(at), digest)
+            for _, seq, source, kind, sse_id, data, at, _, digest in appended
         ]
         self._cursor.executemany(self._insert_sql, rows)
-        self.size += sum(len(r.data) + 150 for r in appended)
+        self.size += sum([len(row[4]) + 150 for row in rows])
 
-    def _kind(self, record: Record) -> int:
-        key = (record.source, record.type)
+    def _kind(self, source: str, type: str) -> int:
+        key = (source, type)
         number = self._known.get(key) or self.added.get(key)
         if number is None:
             number = self.added[key] = self._read_kind(*key) or self._add_kind(*key)
@@ -225,14 +225,16 @@ class Transaction:
 def _storable(entry: Entry) -> Entry:
     # JSON's escapes can smuggle a lone surrogate into a type, and no database stores one. It
     # becomes U+FFFD, as invalid UTF-8 does on the wire.
-    texts = (entry.type, entry.data, entry.sse_id or "")
-    if all(text.isascii() or _encodes(text) for text in texts):
+    own_id = entry.sse_id or ""
+    if all([_encodes(entry.data), _encodes(entry.type), _encodes(own_id)]):
         return entry
     sse_id = None if entry.sse_id is None else _replaced(entry.sse_id)
     return Entry(entry.source, _replaced(entry.type), _replaced(entry.data), sse_id)
 
 
 def _encodes(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -38,7 +37,7 @@ def record(data: str, **fields: Any) -> Record:
     entry = Entry("stream", "training.log", data, "7")
     at = "2026-11-24T02:00:00.000000Z"
     (made,) = chain("01RUN", [entry], after=4, prev_digest=GENESIS, recorded_at=at)
-    return replace(made, **fields)
+    return made._replace(**fields)
 
 
 def read(record: Record) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Notes: written and read back by any release."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,8 +123,8 @@ def test_what_is_no_such_note_is_none(kind: Any, data: object) -> None:
 
 def test_only_local_records_of_known_types_are_notes() -> None:
     entry = entry_of(CancelRequested())
-    assert read_note(record(replace(entry, source="stream"))) is None
-    assert read_note(record(replace(entry, type="arkor.newer"))) is None
+    assert read_note(record(entry._replace(source="stream"))) is None
+    assert read_note(record(entry._replace(type="arkor.newer"))) is None
 
 
 @given(st.sampled_from([note.TYPE for note in NOTES]), st.text())

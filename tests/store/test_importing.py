@@ -269,7 +269,7 @@ def test_what_a_hostile_log_says_of_its_run_does_no_harm(other: Writer) -> None:
     job = {**JOB, "name": "\ud800 name", "id": "\x1b[31m", "status": "\udcff"}
     took = Resumed(10**30, clean=True, provenance={"host": "\ud800", "pid": 10**30})
     entries = [entry_of(odd), entry_of(Submitted(job)), entry_of(took)]
-    escaped = [replace(each, data=json.dumps(json.loads(each.data))) for each in entries]
+    escaped = [each._replace(data=json.dumps(json.loads(each.data))) for each in entries]
     taken = take(other, log(*escaped))
     journal = Journal(other.path)
     assert journal.verify(taken.run_id).ok
