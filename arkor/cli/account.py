@@ -131,11 +131,13 @@ def _embedded(home: Path) -> _Account | None:
 
 def _described(identity: "Identity", home: Path) -> tuple[str, str]:
     """The kind of a token, and where it is kept."""
-    from arkor.store.credentials import AnonymousCredentials, OAuthCredentials
+    from arkor.store.credentials import AnonymousCredentials, OAuthCredentials, in_keyring
     from arkor.store.paths import credentials_path
 
     own = credentials_path(home)
     place = str(own if own.exists() else Path.home() / ".arkor" / "credentials.json")
+    if own.exists() and in_keyring(home):
+        place = f"in the keyring, as {own} says"
     match identity:
         case AnonymousCredentials():
             return "anonymous token", place

@@ -12,6 +12,7 @@ from typing import Final
 from arkor.client.auth import refresh_tokens, request_anonymous_token
 from arkor.client.provider import Tokens
 from arkor.errors import BackendUnreachableError, CloudApiError
+from arkor.runner.settings import load_settings
 from arkor.store.credentials import (
     AnonymousCredentials,
     Credentials,
@@ -31,6 +32,7 @@ __all__ = [
     "refresh_identity",
     "renew_early",
     "token_expiry",
+    "wants_keyring",
 ]
 
 CLOUD: Final = "https://api.arkor.ai"
@@ -91,7 +93,8 @@ async def ensure_credentials(
 
 
 def _make_identity(folder: Path, address: str) -> Identity:
-    with hold_credentials(folder, timeout=LONGEST_EXCHANGE) as write:
+    place = wants_keyring()
+    with hold_credentials(folder, timeout=LONGEST_EXCHANGE, in_keyring=place) as write:
         # Whoever held the lock before may have made one.
         if identity := current_identity(folder):
             return identity
@@ -131,6 +134,11 @@ async def renew_early(identity: Identity, home: Path | None = None) -> Identity:
         return await refresh_identity(identity, home) or identity
     except (CloudApiError, BackendUnreachableError):
         return identity
+
+
+def wants_keyring() -> bool:
+    """Whether the settings ask for a new sign-in to be kept in the keyring."""
+    return load_settings().credentials == "keyring"
 
 
 def token_expiry(identity: Identity) -> float | None:

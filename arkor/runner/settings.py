@@ -19,7 +19,7 @@ __all__ = ["KEYS", "Settings", "check_address", "load_settings", "user_config"]
 
 T = TypeVar("T")
 
-KEYS: Final = ("backend", "entry", "home")
+KEYS: Final = ("backend", "credentials", "entry", "home")
 """The keys that a file may set."""
 
 
@@ -28,12 +28,14 @@ class Settings:
     """The settings in force. `None` means that nobody set it, and the default holds.
 
     `entry` is the training entry's absolute path. `backend` is a URL without a slash at its
-    end, or `local` for the embedded one. `home` is the store's folder, absolute.
+    end, or `local` for the embedded one. `home` is the store's folder, absolute. `credentials`
+    is where a new sign-in is kept: `file` or `keyring`.
     """
 
     entry: Path | None = None
     backend: str | None = None
     home: Path | None = None
+    credentials: str | None = None
 
 
 def user_config() -> Path:
@@ -72,6 +74,11 @@ def load_settings(
             project.folder(),
             user.folder(),
         ),
+        credentials=_first(
+            _place(os.environ.get("ARKOR_CREDENTIALS"), "ARKOR_CREDENTIALS"),
+            project.place(),
+            user.place(),
+        ),
     )
 
 
@@ -87,6 +94,15 @@ class _Table:
 
     def folder(self) -> Path | None:
         return _folder(self.values.get("home"), self.file.parent)
+
+    def place(self) -> str | None:
+        return _place(self.values.get("credentials"), f"{self.file}: credentials")
+
+
+def _place(given: str | None, where: str) -> str | None:
+    if not given or given in ("file", "keyring"):
+        return given or None
+    raise ConfigError(f"{where} must be `file` or `keyring`, not {given!r}", field=where)
 
 
 def _entry(root: Path, project: _Table, user: _Table) -> Path | None:

@@ -11,7 +11,7 @@ from arkor.client.auth import CliConfig, request_anonymous_token
 from arkor.client.oauth import PATIENCE
 from arkor.client.oauth import sign_in as sign_in_at_provider
 from arkor.errors import ConfigError
-from arkor.runner.identity import EnvironmentToken, token_expiry
+from arkor.runner.identity import EnvironmentToken, token_expiry, wants_keyring
 from arkor.store.credentials import (
     AnonymousCredentials,
     Credentials,
@@ -107,5 +107,6 @@ def sign_out(home: Path) -> bool:
 
 
 def _store(credentials: Credentials, home: Path) -> None:
-    with hold_credentials(home, timeout=LONGEST_WAIT) as write:
+    place = wants_keyring()
+    with hold_credentials(home, timeout=LONGEST_WAIT, in_keyring=place) as write:
         write(credentials)

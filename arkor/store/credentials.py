@@ -1,4 +1,8 @@
-"""Who this machine is signed in as: one private file, the same JSON as the TypeScript tools'."""
+"""Who this machine is signed in as: one private file, the same JSON as the TypeScript tools'.
+
+Where the keyring is asked for, that JSON is there, and the file only says so. What the file
+holds always wins, so a keyring that fails in the middle of an exchange of tokens loses none.
+"""
 
 import json
 import os
@@ -12,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from arkor.errors import CredentialsError
-from arkor.store import paths
+from arkor.store import keyring, paths
 from arkor.store.filelock import file_lock
 from arkor.store.files import write_private
 
@@ -23,6 +27,7 @@ __all__ = [
     "credentials_path",
     "delete_credentials",
     "hold_credentials",
+    "in_keyring",
     "read_credentials",
     "write_credentials",
 ]
@@ -58,6 +63,9 @@ class OAuthCredentials:
 
 Credentials = AnonymousCredentials | OAuthCredentials
 
+_IN_KEYRING: Final = '{"mode": "keyring"}'
+"""What the file holds if the credentials are in the keyring, under the file's path."""
+
 _ANONYMOUS: Final = {"token": "token", "anonymous_id": "anonymousId", "org_slug": "orgSlug"}
 _OAUTH: Final = {
     "access_token": "accessToken",
@@ -85,11 +93,28 @@ def read_credentials(home: Path | str | None = None) -> Credentials | None:
     own = credentials_path(home)
     text = _read(own, narrow=True)
     if text is not None:
-        return _parse(text, own)
+        return _parse(_from_keyring(own) if _is_pointer(text) else text, own)
     # A file of the TypeScript tools is read, and left exactly as it is.
     foreign = Path.home() / ".arkor" / "credentials.json"
     text = _read(foreign, narrow=False)
     return None if text is None else _parse(text, foreign)
+
+
+def _from_keyring(path: Path) -> str:
+    try:
+        text = keyring.read_secret(str(path))
+    except CredentialsError as error:
+        raise CredentialsError(
+            f"the credentials are in the keyring, says {path}, and {error}; unlock it, or run "
+            "`ARKOR_CREDENTIALS=file arkor login`",
+            path=path,
+        ) from error
+    if text is None:
+        raise CredentialsError(
+            f"the credentials are in the keyring, says {path}, and are not; run `arkor login`",
+            path=path,
+        )
+    return text
 
 
 def write_credentials(credentials: Credentials, home: Path | str | None = None) -> None:
@@ -103,11 +128,13 @@ def write_credentials(credentials: Credentials, home: Path | str | None = None) 
 
 @contextmanager
 def hold_credentials(
-    home: Path | str | None = None, *, timeout: float
+    home: Path | str | None = None, *, timeout: float, in_keyring: bool | None = None
 ) -> Iterator[Callable[[Credentials], None]]:
     """Keep the credentials for this process within the block; what it yields stores others.
 
     For whoever gets new ones in exchange for the old: of many processes that want to, one does.
+    They go to the keyring if `in_keyring`; by default to where the present ones are. A keyring
+    that fails costs nothing but its secrecy: they are in the file then, with a warning.
     Raises `ArkorError` naming the holder after `timeout` seconds, `CredentialsError` if the
     file cannot be written.
     """
@@ -116,13 +143,48 @@ def hold_credentials(
     with ExitStack() as stack:
         with _writing(path):
             stack.enter_context(file_lock(path.with_name("credentials.json.lock"), timeout=timeout))
-        yield partial(_store, path)
+        yield partial(_store, path, in_keyring)
 
 
-def _store(path: Path, credentials: Credentials) -> None:
-    data = json.dumps(_to_json(credentials), indent=2).encode()
+def in_keyring(home: Path | str | None = None) -> bool:
+    """Whether the file says that the credentials are in the keyring. Nobody asks the keyring."""
+    return _is_pointer(_read(credentials_path(home), narrow=False))
+
+
+def _points(path: Path) -> bool:
+    # A damaged file is nobody's failure here: it is about to be replaced, or removed.
+    return path.is_file() and path.read_bytes() == _IN_KEYRING.encode()
+
+
+def _is_pointer(text: str | None) -> bool:
+    return text == _IN_KEYRING
+
+
+def _store(path: Path, wished: bool | None, credentials: Credentials) -> None:
+    text = json.dumps(_to_json(credentials), indent=2)
+    before = _points(path)
+    kept = (before if wished is None else wished) and _kept_in_keyring(path, text)
     with _writing(path):
+        data = (_IN_KEYRING if kept else text).encode()
         write_private(path, data, part=path.with_name("credentials.json.part"))
+    if before and not kept:
+        _forget(path)
+
+
+def _kept_in_keyring(path: Path, text: str) -> bool:
+    try:
+        keyring.write_secret(str(path), text)
+    except CredentialsError as error:
+        warnings.warn(f"{error}; the credentials are in {path} (mode 0600) instead", stacklevel=4)
+        return False
+    return True
+
+
+def _forget(path: Path) -> None:
+    try:
+        keyring.delete_secret(str(path))
+    except CredentialsError as error:
+        warnings.warn(f"{error}; what it keeps for {path} is still there", stacklevel=4)
 
 
 @contextmanager
@@ -143,6 +205,9 @@ def delete_credentials(home: Path | str | None = None) -> bool:
     Raises `CredentialsError` if the file cannot be removed.
     """
     path = credentials_path(home)
+    pointer = _points(path)
+    if pointer:
+        _forget(path)
     try:
         path.unlink()
     except FileNotFoundError:

@@ -30,6 +30,7 @@ class Provider(ScriptedServer):
         self.access = "access-token-number-0"
         self.refresh = "refresh-token-number-0"
         self.rotations = 0
+        self.expires_in = 3600
         self.on("POST", "/oauth/token", self.token)
 
     def token(self, request: Received) -> Answer:
@@ -38,7 +39,11 @@ class Provider(ScriptedServer):
         self.rotations += 1
         self.access = f"access-token-number-{self.rotations}"
         self.refresh = f"refresh-token-number-{self.rotations}"
-        tokens = {"access_token": self.access, "refresh_token": self.refresh, "expires_in": 3600}
+        tokens = {
+            "access_token": self.access,
+            "refresh_token": self.refresh,
+            "expires_in": self.expires_in,
+        }
         return answer_json(tokens)
 
 
@@ -48,10 +53,12 @@ class Gated(ScriptedBackend):
     def __init__(self, provider: Provider, *args: Any) -> None:
         super().__init__(*args)
         self.provider = provider
+        self.refused = 0
 
     def _next(self, request: Received) -> Any:
         if request.headers.get("authorization") == f"Bearer {self.provider.access}":
             return super()._next(request)
+        self.refused += 1
         return answer_json({"error": "expired"}, 401)
 
 
@@ -63,13 +70,15 @@ def project(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     write_state(ProjectState("org", "project", "p-1"))
 
 
-def sign_in(provider: Provider, backend: ScriptedBackend) -> None:
+def sign_in(
+    provider: Provider, backend: ScriptedBackend, *, left: int = 3600, at: str = ""
+) -> None:
     write_credentials(
         OAuthCredentials(
             access_token=provider.access,
             refresh_token=provider.refresh,
-            expires_at=int(time.time()) + 3600,
-            auth0_domain=provider.url.removeprefix("http://"),
+            expires_at=int(time.time()) + left,
+            auth0_domain=at or provider.url.removeprefix("http://"),
             audience="https://api.example",
             client_id="client",
             arkor_cloud_api_url=backend.url,
@@ -101,6 +110,34 @@ def test_an_expired_token_is_refreshed_and_the_run_goes_on() -> None:
         assert stored.expires_at > 0
     raw = b"".join(path.read_bytes() for path in open_journal().path.parent.glob("arkor.db*"))
     assert b"token-number" not in raw
+
+
+@pytest.mark.parametrize("left", [30, -30])
+def test_a_token_at_its_end_is_renewed_before_it_is_refused(left: int) -> None:
+    with Provider() as provider, Gated(provider, [STARTED, COMPLETED]) as backend:
+        sign_in(provider, backend, left=left)
+        assert trainer().wait_sync().succeeded
+        assert (provider.rotations, backend.refused) == (1, 0)
+
+
+def test_a_run_outlives_many_tokens() -> None:
+    with Provider() as provider, Gated(provider, [STARTED, COMPLETED]) as backend:
+        provider.expires_in = 1  # shorter than what counts as its end: renewed at every contact
+        sign_in(provider, backend, left=1)
+        for number in range(4):
+            assert trainer(name=f"run {number}").wait_sync().succeeded
+        assert provider.rotations >= 4
+        assert backend.refused == 0
+        stored = read_credentials()
+        assert isinstance(stored, OAuthCredentials)
+        assert stored.refresh_token == provider.refresh
+
+
+def test_a_provider_out_of_reach_costs_nothing_while_the_token_holds() -> None:
+    with Provider() as provider, Gated(provider, [STARTED, COMPLETED]) as backend:
+        sign_in(provider, backend, left=30, at="127.0.0.1:1")
+        assert trainer().wait_sync().succeeded
+        assert (provider.rotations, backend.refused) == (0, 0)
 
 
 def test_a_second_refusal_in_a_row_is_final() -> None:

@@ -76,8 +76,9 @@ def test_the_project_is_found_from_a_folder_below_it(project: Path) -> None:
     ("table", "says", "field"),
     [
         ("entri = 'x.py'", "[tool.arkor] has no key 'entri'; did you mean 'entry'?", "entri"),
-        ("zzz = 1", "has no key 'zzz'; there are backend, entry, home", "zzz"),
+        ("zzz = 1", "has no key 'zzz'; there are backend, credentials, entry, home", "zzz"),
         ("home = 3", "[tool.arkor] home must be a text, not 3", "home"),
+        ("credentials = 'k'", "credentials must be `file` or `keyring`, not 'k'", None),
         ("entry = ''", "[tool.arkor] entry must be a text, not ''", "entry"),
         ("backend = 'example.org'", "backend must be `local` or a URL", None),
     ],
