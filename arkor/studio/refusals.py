@@ -37,7 +37,7 @@ def refused(request: Request, status: int, sentence: str) -> Response:
 
 
 def _for_program(request: Request) -> bool:
-    return not hasattr(request.app.state, "pages") or request.url.path.startswith("/api/")
+    return not request.app.state.pages or request.url.path.startswith("/api/")
 
 
 def _arkor_error(request: Request, error: Exception) -> Response:
