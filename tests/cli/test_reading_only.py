@@ -71,6 +71,10 @@ writer.close()
 WRITING = {"init", "new", "build", "start", "resume", "adopt", "cancel", "import", "backend"} | {
     "login",
     "logout",
+    "link",
+    "unlink",
+    "systemd",
+    "cron",
 }
 
 Said = Mapping[str, list[Any]]
