@@ -13,7 +13,8 @@ import httpx
 
 from arkor.client import chat as _chat
 from arkor.client.addresses import path_of
-from arkor.client.answers import read_object
+from arkor.client.caller import list_in
+from arkor.client.deployments import DeploymentCalls
 from arkor.client.notices import DeprecationHandler
 from arkor.client.stream import EventStream, open_events
 from arkor.client.transport import (
@@ -34,7 +35,7 @@ _PIECE: Final = 1024 * 1024
 _UPLOAD_TIMEOUT: Final = 120.0
 
 
-class CloudApiClient:
+class CloudApiClient(DeploymentCalls):
     """The backend at `base_url`, for one identity.
 
     Every coroutine raises `CloudApiError` for a status outside 2xx, `BackendUnreachableError`
@@ -84,17 +85,17 @@ class CloudApiClient:
 
     async def me(self) -> dict[str, Any]:
         """Who the backend takes us for: `user`, and the `orgs` within reach."""
-        return await self._object(Request("GET", path_of("v1", "me")))
+        return await self._ask(Request("GET", path_of("v1", "me")))
 
     async def list_projects(self, org_slug: str) -> list[dict[str, Any]]:
         """The projects of an organisation: each has `id`, `slug`, `name`, `orgId`."""
-        value = await self._object(Request("GET", path_of("v1", "projects"), {"orgSlug": org_slug}))
-        return [_project(item) for item in _list(value, "projects")]
+        value = await self._ask(Request("GET", path_of("v1", "projects"), {"orgSlug": org_slug}))
+        return [_project(item) for item in list_in(value, "projects")]
 
     async def create_project(self, org_slug: str, name: str, slug: str) -> dict[str, Any]:
         """Make a project. `CloudApiError` 409 if the slug is taken."""
         query, body = {"orgSlug": org_slug}, {"name": name, "slug": slug}
-        value = await self._object(Request("POST", path_of("v1", "projects"), query, json=body))
+        value = await self._ask(Request("POST", path_of("v1", "projects"), query, json=body))
         return _project(value.get("project"))
 
     async def create_job(
@@ -112,7 +113,7 @@ class CloudApiClient:
         """
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         body = {"name": name, "config": dict(config)}
-        value = await self._object(
+        value = await self._ask(
             Request(
                 "POST", path_of("v1", "jobs"), scope.to_query(), headers, json=body, tries=tries
             )
@@ -121,13 +122,13 @@ class CloudApiClient:
 
     async def list_jobs(self, scope: Scope) -> list[Job]:
         """The project's jobs, in the backend's order."""
-        value = await self._object(Request("GET", path_of("v1", "jobs"), scope.to_query()))
-        return [parse_job(item) for item in _list(value, "jobs")]
+        value = await self._ask(Request("GET", path_of("v1", "jobs"), scope.to_query()))
+        return [parse_job(item) for item in list_in(value, "jobs")]
 
     async def get_job(self, scope: Scope, job_id: str) -> Job:
         """One job as it is now."""
         path = path_of("v1", "jobs", job_id)
-        value = await self._object(Request("GET", path, scope.to_query()))
+        value = await self._ask(Request("GET", path, scope.to_query()))
         return parse_job(value.get("job"))
 
     async def cancel_job(self, scope: Scope, job_id: str) -> None:
@@ -182,17 +183,6 @@ class CloudApiClient:
                 read_timeout=_UPLOAD_TIMEOUT,
             )
         )
-
-    async def _object(self, request: Request) -> dict[str, Any]:
-        response = await self.transport.send(request)
-        return read_object(response, self.transport.secrets)
-
-
-def _list(value: Mapping[str, Any], key: str) -> list[Any]:
-    items = value.get(key)
-    if not isinstance(items, list):
-        raise ProtocolError(f"the answer has no list `{key}`")
-    return items
 
 
 def _project(value: object) -> dict[str, Any]:
