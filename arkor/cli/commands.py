@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
         "adopt": "resume:adopt",
     },
     "Look at runs": {
+        "dev": "dev:dev",
         "runs": "runs:runs",
         "show": "runs:show_run",
         "events": "runs:events",

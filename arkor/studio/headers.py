@@ -5,7 +5,7 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["POLICY", "SafeHeaders"]
+__all__ = ["POLICY", "SafeHeaders", "make_safe"]
 
 EMPTY_STYLE: Final = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 """Plotly makes an empty `<style>` and fills it through the CSSOM: the digest of no text."""
@@ -34,8 +34,15 @@ _ALWAYS: Final = {
 }
 
 
+def make_safe(headers: MutableHeaders) -> None:
+    """Put these headers into an answer's; one that says nothing else is not stored."""
+    for name, value in _ALWAYS.items():
+        headers[name] = value
+    headers.setdefault("Cache-Control", "no-store")
+
+
 class SafeHeaders:
-    """Adds these headers to every answer of `app`; one that says nothing else is not stored."""
+    """Adds these headers to every answer of `app`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -45,10 +52,7 @@ class SafeHeaders:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in _ALWAYS.items():
-                    headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                make_safe(MutableHeaders(scope=message))
             await send(message)
 
         await self._app(scope, receive, sending)

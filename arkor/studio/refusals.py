@@ -1,6 +1,5 @@
 """What went wrong, said to a page or to a program: one sentence and the right status."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,11 +8,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from arkor import errors
+from arkor.studio.headers import make_safe
 from arkor.studio.pages import render
 
 __all__ = ["HANDLERS", "refused"]
-
-log: Final = logging.getLogger(__name__)
 
 STATUSES: Final[Mapping[type[errors.ArkorError], int]] = {
     errors.RunPrunedError: 410,
@@ -55,10 +53,10 @@ def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return refused(
-        request, 500, "Studio failed at this; what happened is in the output of `arkor dev`"
-    )
+    said = "Studio failed at this; what happened is in the output of `arkor dev`"
+    answer = refused(request, 500, said)
+    make_safe(answer.headers)  # this answer is given outside of all middleware
+    return answer
 
 
 HANDLERS: Final[Mapping[Any, Any]] = {
