@@ -1,9 +1,11 @@
 """A run's state as text, so that its log need not be folded from the first record each time.
 
 A snapshot is an index like any other: what does not fit the log, or this release, is passed over,
-and the log is folded instead.
+and the log is folded instead. Before its JSON stands the SHA-256 of it, in hex: no chain covers a
+snapshot, and a bit that flipped in a cursor would cost calls.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -18,15 +20,19 @@ from arkor.errors import ProtocolError
 
 __all__ = ["FOLD", "dump_state", "load_state"]
 
-FOLD: Final = 1
+FOLD: Final = 2
 """Which folding made a snapshot. It goes up with every change to what a log adds up to."""
 
 _NOT_OF_THE_LOG: Final = ("owner", "log")
+_SUM: Final = 64
 _NAMES: Final = tuple(each.name for each in fields(RunState) if each.name not in _NOT_OF_THE_LOG)
 
 
 def dump_state(state: RunState) -> str:
-    """The state as JSON, without what is no part of the log."""
+    """The state in ASCII, without what is no part of the log.
+
+    Raises `RecursionError` for one that is nested deeper than JSON can be written.
+    """
     plain = {name: getattr(state, name) for name in _NAMES} | {
         "head": state.head.hex(),
         "job": state.job.to_wire() if state.job else None,
@@ -34,13 +40,18 @@ def dump_state(state: RunState) -> str:
         "wish": _wish(state.wish),
         "fold": FOLD,
     }
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"))
+    # In ASCII, since JSON's escapes can smuggle in lone surrogates, which no database stores.
+    body = json.dumps(plain, separators=(",", ":"))
+    return _sum(body) + body
 
 
 def load_state(text: str) -> RunState | None:
     """The state of which `dump_state` made this text; `None` for any other text."""
+    sum, body = text[:_SUM], text[_SUM:]
+    if sum != _sum(body):
+        return None
     try:
-        given = json.loads(text)
+        given = json.loads(body)
         if given.pop("fold") != FOLD or given.keys() != set(_NAMES):
             return None
         read = {
@@ -55,6 +66,10 @@ def load_state(text: str) -> RunState | None:
     except (ValueError, TypeError, KeyError, AttributeError, ProtocolError, RecursionError):
         return None
     return RunState(**{**given, **read})
+
+
+def _sum(body: str) -> str:
+    return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _wish(wish: SubmitRequested | Attached | None) -> list[str] | None:

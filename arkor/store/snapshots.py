@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, LargeBinary, cast, delete, func, insert, or_, select
 
 from arkor.core.snapshot import dump_state, load_state
 from arkor.core.state import INITIAL, RunState
@@ -18,17 +18,21 @@ SNAPSHOT_EVERY: Final = 2000
 def keep_snapshot(tx: Transaction, state: RunState) -> None:
     """Keep a state of a log's end, and those earlier ones from which a consumer may go on.
 
-    So there are one or two, and more where delivery lags far behind.
+    So there are one or two, and more where delivery lags far behind. A state that cannot be
+    written down is not kept: appending must not fail for it.
     """
+    try:
+        text = dump_state(state)
+    except RecursionError:
+        return
     run = select(runs.c.id).where(runs.c.run_id == state.run_id).scalar_subquery()
     of_run = snapshots.c.run == run
     delivered = min((state.consumer(name).cursor for name in state.named), default=state.records)
     newest = select(func.max(snapshots.c.seq)).where(of_run, snapshots.c.seq <= delivered)
-    tx.connection.execute(
-        delete(snapshots).where(of_run, snapshots.c.seq < newest.scalar_subquery())
-    )
-    kept = insert(snapshots).values(run=run, seq=state.records, state=dump_state(state))
-    tx.connection.execute(kept)
+    # What claims to be of this record, or of a later one, is of a log that is no more.
+    useless = or_(snapshots.c.seq < newest.scalar_subquery(), snapshots.c.seq >= state.records)
+    tx.connection.execute(delete(snapshots).where(of_run, useless))
+    tx.connection.execute(insert(snapshots).values(run=run, seq=state.records, state=text))
 
 
 def read_snapshot(connection: Connection, run_id: str, upto: int | None = None) -> RunState:
@@ -36,8 +40,10 @@ def read_snapshot(connection: Connection, run_id: str, upto: int | None = None) 
 
     It counts only if the log has its last record still, and as it was.
     """
+    # As bytes: what is damaged may be no text any more.
+    text = cast(snapshots.c.state, LargeBinary)
     query = (
-        select(snapshots.c.state, records.c.digest)
+        select(text.label("state"), snapshots.c.seq, records.c.digest)
         .select_from(snapshots)
         .join(runs, runs.c.id == snapshots.c.run)
         .join(records, (records.c.run == snapshots.c.run) & (records.c.seq == snapshots.c.seq))
@@ -48,10 +54,11 @@ def read_snapshot(connection: Connection, run_id: str, upto: int | None = None) 
     if upto is not None:
         query = query.where(snapshots.c.seq <= upto)
     row = connection.execute(query).first()
-    state = None if row is None else load_state(row.state)
-    if row is None or state is None or (state.run_id, state.head) != (run_id, row.digest):
+    state = None if row is None else load_state(row.state.decode("ascii", "replace"))
+    if row is None or state is None:
         return INITIAL
-    return state
+    fits = (state.run_id, state.records, state.head) == (run_id, row.seq, row.digest)
+    return state if fits else INITIAL
 
 
 def drop_snapshots(tx: Transaction, run: int) -> None:

@@ -1,5 +1,6 @@
 """A state survives being text; what is no state of this folding is passed over."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 
@@ -31,6 +32,10 @@ def test_a_log_goes_on_from_a_snapshot(before: Sequence[Entry], after: Sequence[
     assert fold_all(records[len(before) :], half) == fold_all(records)
 
 
+def sealed(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest() + body
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -42,10 +47,28 @@ def test_a_log_goes_on_from_a_snapshot(before: Sequence[Entry], after: Sequence[
     ],
 )
 def test_what_is_no_state_of_this_folding_is_passed_over(change: dict[str, object]) -> None:
-    text = json.loads(dump_state(INITIAL))
-    assert load_state(json.dumps(text | change)) is None
+    given = json.loads(dump_state(INITIAL)[64:])
+    assert load_state(sealed(json.dumps(given))) == INITIAL
+    assert load_state(sealed(json.dumps(given | change))) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "null", "{}", '{"fold": 1}', "[" * 100_000])
 def test_what_is_no_snapshot_at_all_is_passed_over(text: str) -> None:
     assert load_state(text) is None
+    assert load_state(sealed(text)) is None
+
+
+def test_one_flipped_bit_makes_it_no_snapshot() -> None:
+    text = dump_state(fold_all(log_of(Entry("stream", "training.log", '{"step":1,"loss":0.5}'))))
+    for place in range(len(text)):
+        flipped = text[:place] + chr(ord(text[place]) ^ 1) + text[place + 1 :]
+        assert load_state(flipped) is None
+
+
+def test_half_a_surrogate_pair_is_kept_in_text_that_a_database_stores() -> None:
+    completed = '{"artifacts":["\\ud800","ü"]}'
+    state = fold_all(log_of(Entry("stream", "training.completed", completed)))
+    assert state.artifacts == ("\ud800", "ü")
+    text = dump_state(state)
+    assert text.isascii()
+    assert load_state(text) == state
