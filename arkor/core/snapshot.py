@@ -24,7 +24,7 @@ FOLD: Final = 2
 """Which folding made a snapshot. It goes up with every change to what a log adds up to."""
 
 _NOT_OF_THE_LOG: Final = ("owner", "log")
-_SUM: Final = 64
+_SEAL: Final = 64
 _NAMES: Final = tuple(each.name for each in fields(RunState) if each.name not in _NOT_OF_THE_LOG)
 
 
@@ -42,13 +42,13 @@ def dump_state(state: RunState) -> str:
     }
     # In ASCII, since JSON's escapes can smuggle in lone surrogates, which no database stores.
     body = json.dumps(plain, separators=(",", ":"))
-    return _sum(body) + body
+    return _seal(body) + body
 
 
 def load_state(text: str) -> RunState | None:
     """The state of which `dump_state` made this text; `None` for any other text."""
-    sum, body = text[:_SUM], text[_SUM:]
-    if sum != _sum(body):
+    seal, body = text[:_SEAL], text[_SEAL:]
+    if seal != _seal(body):
         return None
     try:
         given = json.loads(body)
@@ -68,7 +68,7 @@ def load_state(text: str) -> RunState | None:
     return RunState(**{**given, **read})
 
 
-def _sum(body: str) -> str:
+def _seal(body: str) -> str:
     return hashlib.sha256(body.encode("utf-8", "surrogatepass")).hexdigest()
 
 
