@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+SERVICE_KEY = "the key of the service"
 RECIPES = Path(__file__).parents[1] / "scripts" / "recipes"
 
 pytestmark = [pytest.mark.training, pytest.mark.timeout(240)]
@@ -90,7 +92,11 @@ def server(backend: Any, tmp_path: Path) -> Iterator[str]:
     with (
         (tmp_path / "web.log").open("w+") as log,
         subprocess.Popen(
-            command, cwd=RECIPES, env=backend.environ(ARKOR_SMOKE="1"), stdout=log, stderr=log
+            command,
+            cwd=RECIPES,
+            env=backend.environ(ARKOR_SMOKE="1", SERVICE_KEY=SERVICE_KEY),
+            stdout=log,
+            stderr=log,
         ) as process,
     ):
         try:
@@ -108,8 +114,8 @@ def listening(process: subprocess.Popen[bytes], log: Path) -> str:
     return found[1]
 
 
-def ask(url: str, method: str = "GET") -> dict[str, str]:
-    request = urllib.request.Request(url, method=method)
+def ask(url: str, method: str = "GET", **headers: str) -> dict[str, Any]:
+    request = urllib.request.Request(url, method=method, headers=headers)
     with urllib.request.urlopen(request) as answer:
         return dict(json.load(answer))
 
@@ -124,3 +130,8 @@ def test_each_web_request_starts_a_run_of_its_own(server: str) -> None:
             assert status in ("queued", "running"), status
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        ask(f"{server}/status/api/runs")
+    shown = ask(f"{server}/status/api/runs", **{"X-Service-Key": SERVICE_KEY})
+    assert {one, two} <= {each["jobId"] for each in shown["runs"]}

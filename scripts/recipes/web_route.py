@@ -2,17 +2,21 @@
 
 A request starts a run and answers with its job's id at once; the run is followed in the
 background. Each request is a run of its own (`resume="never"`). Runs that a server left behind
-when it died are taken up once, when the next server starts.
+when it died are taken up once, when the next server starts. Under `/status` the service's users
+get the runs as an API, read-only: `/status/api/runs`, and `/status/api/runs/{id}/events` live.
 """
 
 import asyncio
+import hmac
+import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 
 from arkor import FailedContext, NoSuchRunError, open_journal, resume_orphaned
+from arkor.studio import create_app
 from src.arkor.trainer import make_trainer
 
 background: set[asyncio.Task[Any]] = set()
@@ -47,7 +51,14 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         task.cancel()
 
 
+def may_read(request: Request) -> bool:
+    """Say here which of your users may see the runs; while there is no key, nobody may."""
+    key, given = os.environ.get("SERVICE_KEY", ""), request.headers.get("x-service-key", "")
+    return bool(key) and hmac.compare_digest(given.encode(), key.encode())
+
+
 app = FastAPI(lifespan=lifespan)
+app.mount("/status", create_app(pages=False, authorize=may_read))
 
 
 @app.post("/train", status_code=202)
