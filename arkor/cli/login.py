@@ -63,9 +63,10 @@ def logout(
     context: typer.Context,
     force: Annotated[bool, typer.Option("--force", "-f", help="Do not ask.")] = False,
 ) -> None:
-    """Forget who this machine is: remove the stored credentials, and nothing else.
+    """Forget who this machine is: remove the stored credentials.
 
-    The tokens are not revoked. Exits 1 if you decline.
+    The tokens are not revoked. A folder that is linked to a project stays so: at a terminal you
+    are asked whether to unlink this one. Exits 1 if you decline to sign out.
 
     Examples: `arkor logout`, `arkor logout --force`
     """
@@ -76,7 +77,8 @@ def logout(
     if not credentials_path(home).exists():
         note("No credentials on file.")
         return
-    warning = "An anonymous identity cannot be restored. " if _is_anonymous(home) else ""
+    anonymous = _is_anonymous(home)
+    warning = "An anonymous identity cannot be restored. " if anonymous else ""
     if force:
         if warning:
             note(f"warning: {warning.strip()}")
@@ -92,6 +94,27 @@ def logout(
     show("Signed out.")
     if os.environ.get("ARKOR_TOKEN"):
         note("note: ARKOR_TOKEN is still set, and still used")
+    _leave_project(home, ask=not force and may_ask(context), default=anonymous)
+
+
+def _leave_project(home: Path, *, ask: bool, default: bool) -> None:
+    """Offer to unlink this folder: the next identity may not be let into its project."""
+    from arkor.store.paths import journal_path
+    from arkor.store.state import delete_state, project_root, read_state, state_path
+
+    root = project_root()
+    state = read_state(root, home)
+    if state is None:
+        return
+    linked = f"{root} is linked to {state.org_slug}/{state.project_slug}"
+    ours = state_path(root, home) == journal_path(home)
+    ask = ask and ours
+    if ask and typer.confirm(f"{linked}. Unlink it too?", default=default, err=True):
+        delete_state(root, home)
+        note(f"{root} is linked to no project any more")
+        return
+    how = "arkor unlink" if ours else "arkor unlink --force"
+    note(f"note: {linked} still, which another identity may not be let into; `{how}` unlinks it")
 
 
 def _address() -> str:

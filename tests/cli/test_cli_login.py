@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import pty
 import re
 import socket
 import stat
@@ -30,6 +31,7 @@ from arkor.store.credentials import (
     read_credentials,
     write_credentials,
 )
+from arkor.store.state import ProjectState, read_state, write_state
 from arkor.testing import Answer, ScriptedBackend, answer_json
 
 Here = Callable[..., subprocess.CompletedProcess[str]]
@@ -375,6 +377,42 @@ def test_signing_out(here: Here, home: Path) -> None:
     assert "cannot be restored" in done.stderr
     assert read_credentials() is None
     assert (home / "other").exists()
+
+
+def test_signing_out_says_that_the_folder_stays_linked(
+    here: Here, folder: Path, home: Path
+) -> None:
+    write_credentials(AnonymousCredentials("token-0123456789", "a", "o"))
+    write_state(ProjectState("o", "p", "1"), folder, home)
+    done = here("logout", "--force")
+    assert done.returncode == 0
+    assert f"{folder} is linked to o/p still" in done.stderr
+    assert "`arkor unlink` unlinks it" in done.stderr
+    assert read_state(folder, home) == ProjectState("o", "p", "1")
+
+
+@pytest.mark.parametrize(("answers", "left"), [(b"y\n\n", False), (b"y\nn\n", True)])
+def test_signing_out_at_a_terminal_offers_to_unlink(
+    environ: dict[str, str], folder: Path, home: Path, answers: bytes, left: bool
+) -> None:
+    write_credentials(AnonymousCredentials("token-0123456789", "a", "o"))
+    write_state(ProjectState("o", "p", "1"), folder, home)
+    terminal, slave = pty.openpty()
+    given = {name: value for name, value in environ.items() if name != "CI"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "arkor", "logout"],
+        cwd=folder,
+        env=given | {"TERM": "xterm"},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    ) as process:
+        os.close(slave)
+        os.write(terminal, answers)
+        assert process.wait(30) == 0
+    os.close(terminal)
+    assert read_credentials() is None
+    assert (read_state(folder, home) is not None) is left
 
 
 @pytest.mark.parametrize("left", [-1000, 30])
