@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 
 from arkor.backend.chat_process import ChatProcess
+from arkor.backend.deployments import Deployments
 from arkor.backend.folder import Folder
 from arkor.backend.gate import Gate
 from arkor.backend.job_queue import JobQueue
@@ -17,7 +18,9 @@ from arkor.backend.refusals import HANDLERS
 from arkor.backend.routes_account import AccountRoutes
 from arkor.backend.routes_chat import ChatRoutes
 from arkor.backend.routes_datasets import DatasetRoutes
+from arkor.backend.routes_endpoints import EndpointRoutes
 from arkor.backend.routes_jobs import JobRoutes
+from arkor.backend.routes_public import PublicRoutes
 from arkor.backend.service import BackendOptions, Service
 from arkor.backend.stream import Bell
 
@@ -43,11 +46,12 @@ class Backend:
 def create_backend(path: Path, *, token: str, options: BackendOptions | None = None) -> Backend:
     """The backend whose folder is `path`, for those who have the token.
 
-    It trains while the app's lifespan lasts. Raises `ArkorError` if its database cannot be used.
+    It trains while the app's lifespan lasts. Raises `ArkorError` if what it keeps cannot be used.
     """
     settings = options or BackendOptions()
     folder, bell = Folder(path), Bell()
     folder.create()
+    deployments = Deployments(folder.endpoints)
     jobs = Jobs(folder.database, bell.ring)
     queue = JobQueue(
         jobs, folder, settings.train_command, grace=settings.grace, slots=settings.slots
@@ -55,8 +59,8 @@ def create_backend(path: Path, *, token: str, options: BackendOptions | None = N
     chat = ChatProcess(
         settings.chat_command, folder.chat_log, idle_timeout=settings.chat_idle_timeout
     )
-    service = Service(folder, token, settings, jobs, bell, queue, chat)
-    rooms = (AccountRoutes, JobRoutes, DatasetRoutes, ChatRoutes)
+    service = Service(folder, token, settings, jobs, deployments, bell, queue, chat)
+    rooms = (AccountRoutes, JobRoutes, DatasetRoutes, ChatRoutes, EndpointRoutes, PublicRoutes)
     app = Starlette(
         routes=[route for room in rooms for route in room(service).routes()],
         middleware=[Middleware(Gate, token=token)],

@@ -29,6 +29,11 @@ class Folder:
         return self.path / "backend.db"
 
     @property
+    def endpoints(self) -> Path:
+        """The endpoints, and the digests of their keys."""
+        return self.path / "endpoints.json"
+
+    @property
     def server_file(self) -> Path:
         """What describes the running server to its clients."""
         return self.path / "server.json"

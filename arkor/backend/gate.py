@@ -8,7 +8,10 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Gate"]
+__all__ = ["PUBLIC", "Gate"]
+
+PUBLIC: Final = "/v1/endpoints-public/"
+"""What the paths of endpoints begin with. Each decides by itself who may ask it."""
 
 _LOOPBACK: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 _CLIENT: Final = re.compile(r"arkor/\d+\.\d+\.\d+(?:[-+][\w.\-+]+)?", re.ASCII)
@@ -39,6 +42,8 @@ class Gate:
             return JSONResponse({"error": said}, 403)
         if scope["path"] == "/healthz":
             return None
+        if scope["path"].startswith(PUBLIC):
+            return _refuse_page(headers)
         if reason := _version_fault(headers.get("x-arkor-client")):
             return JSONResponse(_upgrade(reason), 426)
         given = headers.get("authorization", "").encode()
@@ -46,6 +51,14 @@ class Gate:
             said = "the token is missing or not this backend's; server.json in its folder has it"
             return JSONResponse({"error": said}, 401, {"WWW-Authenticate": "Bearer"})
         return None
+
+
+def _refuse_page(headers: Headers) -> Response | None:
+    """Refuse what a web page of elsewhere has the browser send: it needs no key to come so far."""
+    origin = headers.get("origin")
+    if origin is None or _LOOPBACK.fullmatch(origin.partition("://")[2]):
+        return None
+    return JSONResponse({"error": "a web page from elsewhere may not ask this endpoint"}, 403)
 
 
 def _version_fault(client: str | None) -> str | None:

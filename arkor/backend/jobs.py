@@ -69,7 +69,7 @@ _STATUS_AFTER: Final = {"training.completed": "completed", "training.failed": "f
 
 
 class SlugTakenError(ArkorError):
-    """Another project of the organisation has this slug."""
+    """Another project of the organisation, or another endpoint, has this slug."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the routes stand on: the jobs, the queue, the chat process, the folder and the settings."""
+"""What the routes stand on: jobs, endpoints, queue, chat process, folder and settings."""
 
 import sys
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Final
 from starlette.requests import Request
 
 from arkor.backend.chat_process import ChatProcess
+from arkor.backend.deployments import Deployments
 from arkor.backend.folder import Folder
 from arkor.backend.job_queue import JobQueue
 from arkor.backend.jobs import ORG, Jobs, Project
@@ -43,6 +44,7 @@ class Service:
     token: str
     options: BackendOptions
     jobs: Jobs
+    deployments: Deployments
     bell: Bell
     queue: JobQueue
     chat: ChatProcess
