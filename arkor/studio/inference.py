@@ -8,14 +8,16 @@ from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from arkor.client.chat import stream_chat
 from arkor.errors import ArkorError
+from arkor.studio.answers import Json
+from arkor.studio.bodies import read_object
 from arkor.studio.reach import at_project, at_run
 from arkor.studio.state import Studio, studio_of
 
-__all__ = ["chat", "read_json"]
+__all__ = ["chat"]
 
 _HEADERS = {"Cache-Control": "no-cache, no-transform"}
 
@@ -29,7 +31,7 @@ async def chat(request: Request) -> Response:
     browser that goes away stops the model.
     """
     studio, run = studio_of(request), request.query_params.get("run")
-    body = await read_json(request)
+    body = await read_object(request)
     if not isinstance(body.get("messages"), list) or not body["messages"]:
         raise HTTPException(400, "Invalid chat body: messages: a list that is not empty is needed")
     if body.get("stream") is False:
@@ -43,20 +45,9 @@ async def chat(request: Request) -> Response:
     return StreamingResponse(_frames(first, pieces), 200, _HEADERS, "text/event-stream")
 
 
-async def read_json(request: Request) -> dict[str, Any]:
-    """The object that a request's body is. Raises `HTTPException` 400 for any other."""
-    try:
-        body = json.loads(await request.body())
-    except (ValueError, RecursionError) as error:
-        raise HTTPException(400, "Invalid JSON body") from error
-    if not isinstance(body, dict):
-        raise HTTPException(400, "the body must be a JSON object")
-    return body
-
-
 async def _whole(studio: Studio, body: Mapping[str, Any], run: str | None) -> Response:
     async with _session(studio, run) as session, session.connect() as api:
-        return JSONResponse(dict((await api.chat(session.scope, body)).body))
+        return Json(dict((await api.chat(session.scope, body)).body))
 
 
 async def _pieces(

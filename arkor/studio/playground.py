@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from arkor.core.spec import SUPPORTED_MODELS
@@ -15,12 +15,13 @@ from arkor.errors import NoSuchRunError
 from arkor.runner.local import LOCAL
 from arkor.store.journal import RunRow
 from arkor.store.paths import backend_path
+from arkor.studio.answers import Json
 from arkor.studio.inference import chat
 from arkor.studio.pages import render
 from arkor.studio.reach import backend_of
 from arkor.studio.state import Studio, studio_of
 
-__all__ = ["base_models", "routes", "runs_with_models"]
+__all__ = ["base_models", "choices", "routes"]
 
 TINY: Final = "arkor/tiny"
 """The model that the embedded backend brings along."""
@@ -40,22 +41,9 @@ def routes() -> list[Route]:
 
 def playground(request: Request) -> Response:
     """The page. `?run=` (or `?adapter=`, a job's id) and `?step=` choose what is asked."""
-    studio = studio_of(request)
     asked = request.query_params.get("run") or request.query_params.get("adapter")
-    runs = runs_with_models(studio)
-    chosen, missing = _chosen(studio, asked)
-    if chosen is not None and chosen.run_id not in {row.run_id for row in runs}:
-        runs.insert(0, chosen)
-    return render(
-        request,
-        "playground.html",
-        title="Playground",
-        runs=[row for row in runs if row.project_root == str(studio.project_root)],
-        others=[row for row in runs if row.project_root != str(studio.project_root)],
-        chosen=chosen.run_id if chosen else "",
-        missing=missing,
-        models=base_models(studio),
-    )
+    context = choices(studio_of(request), asked)
+    return render(request, "playground.html", title="Playground", **context)
 
 
 async def models(request: Request) -> Response:
@@ -67,9 +55,9 @@ async def models(request: Request) -> Response:
     studio, run = studio_of(request), request.query_params.get("run")
     if run is None:
         known = await asyncio.to_thread(base_models, studio)
-        return JSONResponse({"models": [_base(name, name) for name in known]})
+        return Json({"models": [_base(name, name) for name in known]})
     state = await asyncio.to_thread(lambda: studio.journal.fold(studio.journal.resolve(run)))
-    return JSONResponse({"runId": state.run_id, "models": list(_models_of(state))})
+    return Json({"runId": state.run_id, "models": list(_models_of(state))})
 
 
 def base_models(studio: Studio) -> list[str]:
@@ -81,9 +69,23 @@ def base_models(studio: Studio) -> list[str]:
     return [TINY, *(path.relative_to(folder).as_posix() for path in own)]
 
 
-def runs_with_models(studio: Studio) -> list[RunRow]:
-    """The runs that may have an adapter or a checkpoint: the backend took them, newest first."""
-    return [row for row in studio.journal.runs(limit=LISTED) if row.job_id and not row.pruned]
+def choices(studio: Studio, asked: str | None) -> dict[str, Any]:
+    """What `_models.html` offers: the runs that the backend took, of this project and of others.
+
+    `asked` is the run that is chosen at first: its id, or its job's, or the beginning of one.
+    """
+    runs = [row for row in studio.journal.runs(limit=LISTED) if row.job_id and not row.pruned]
+    chosen, missing = _chosen(studio, asked)
+    if chosen is not None and chosen.run_id not in {row.run_id for row in runs}:
+        runs.insert(0, chosen)
+    root = str(studio.project_root)
+    return {
+        "runs": [row for row in runs if row.project_root == root],
+        "others": [row for row in runs if row.project_root != root],
+        "chosen": chosen.run_id if chosen else "",
+        "missing": missing,
+        "models": base_models(studio),
+    }
 
 
 def _chosen(studio: Studio, asked: str | None) -> tuple[RunRow | None, str]:
