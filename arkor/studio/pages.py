@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 
 from arkor.client.notices import sdk_version
 from arkor.runner import report_words as words
+from arkor.runner.report import TEMPLATES as REPORT
 from arkor.runner.wording import duration
 from arkor.studio.state import studio_of
 
@@ -52,7 +53,13 @@ def _tab(path: str) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("arkor", "studio/templates"),
+        loader=jinja2.ChoiceLoader(
+            [
+                jinja2.PackageLoader("arkor", "studio/templates"),
+                # The parts of a report are parts of a run's page.
+                jinja2.PrefixLoader({"report": jinja2.PackageLoader("arkor", REPORT)}),
+            ]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
