@@ -31,7 +31,7 @@ def rows(size: Size) -> list[Row]:
 
 def _rows_of(count: int, stateful: bool, rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory(prefix="arkor-bench-") as folder, ExitStack() as stack:
-        url = stack.enter_context(source(count + 20_000, "big"))
+        url = stack.enter_context(source(count + 500_000, "big"))
         _record(folder, url, count, stateful=stateful)
         took = [_resume(folder, url, stateful=stateful) for _ in range(rounds)]
     kind = ", a set that is rebuilt" if stateful else ""
