@@ -133,8 +133,9 @@ class Delivery:
         """Note that consumers have finished what was for nobody: nobody looks at it again."""
         self._mark_due = record.seq + PASSED
         for consumer in self.consumers:
-            at = self.positions[consumer.name].cursor
-            if not consumer.replays and record.seq - at >= PASSED:
+            at = self.positions[consumer.name]
+            # Not one whose next call may be a repeat: a receipt would make it a first attempt.
+            if not consumer.replays and at.attempt == 1 and record.seq - at.cursor >= PASSED:
                 note = CallbackCompleted(consumer.name, record.seq)
                 await self._finished(consumer, record, note, replaying=False)
 
