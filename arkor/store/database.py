@@ -5,6 +5,7 @@ SQLite's busy loop, says who holds it, and is what makes checkpoints safe (see `
 """
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +54,8 @@ class WriteDoor(Door):
         self._mounts = mounts
         self._timeout = timeout
         self._processes = FileLock(path.with_name(f"{path.name}.lock"))
-        self._durable: bool | None = None
+        self._manner = (True, False)
+        self._logged = False
         self._pages = 0
 
     @contextmanager
@@ -63,20 +65,22 @@ class WriteDoor(Door):
         """Read and write atomically, alone. An exception within the block undoes it all.
 
         `durable` survives power loss once the block is left, otherwise the death of this
-        process. `at_once` waits for nobody: it raises `Busy` instead. Not to be nested, nor forked
-        in. Raises `JournalError` if the journal cannot be opened or written, or is not there and
-        this may not `create` it: then nothing of the block was.
+        process. `at_once` waits for nobody, and hardly for the disk: it raises `Busy` instead.
+        Not to be nested, nor forked in. Raises `JournalError` if the journal cannot be opened or
+        written, or is not there and this may not `create` it: then nothing of the block was.
         """
         if not create:
             self._refuse_if_gone()
-        with self._locked(at_once=at_once), sqlite.translated(self.path):
+        with self._locked(at_once=at_once), sqlite.translated(self.path), _busy(at_once):
+            if at_once:
+                self._refuse_to_wait()
             connection = self._opened(create=create)
-            if not at_once:
-                # Not behind the commit: what fails there must not look like a failed transaction.
-                self._checkpoint_if_due(connection)
-            if durable is not self._durable:
+            # Not behind the commit: what fails there must not look like a failed transaction.
+            self._checkpoint_if_due(connection)
+            if (durable, at_once) != self._manner:
                 sqlite.set_durable(connection, durable)
-                self._durable = durable
+                sqlite.set_patient(connection, not at_once)
+                self._manner = (durable, at_once)
             with sqlite.transaction(connection):
                 yield connection
 
@@ -148,7 +152,7 @@ class WriteDoor(Door):
                 raise
         except OSError as error:
             raise self._unusable(error) from error
-        self._durable = True
+        self._manner = (True, False)
         return self._keep(connection)
 
     def _create(self) -> None:
@@ -175,7 +179,13 @@ class WriteDoor(Door):
                 claim_host(connection, self.path, time.time())
         if network:
             warn_of_network(self.path, network)
+        self._logged = not network
         self._pages = sqlite.log_pages(self.path)
+
+    def _refuse_to_wait(self) -> None:
+        # Without a write-ahead log every commit waits for the disk; with one, a checkpoint does.
+        if self._connection is None or not self._logged or self._pages >= sqlite.CHECKPOINT_PAGES:
+            raise Busy
 
     def _checkpoint_if_due(self, connection: Connection) -> None:
         if self._pages >= sqlite.CHECKPOINT_PAGES:
@@ -201,6 +211,17 @@ class WriteDoor(Door):
                 "put it back, or start again with what is there now",
                 path=self.path,
             )
+
+
+@contextmanager
+def _busy(at_once: bool) -> Iterator[None]:
+    """Say `Busy` where another program, which knows nothing of our lock, is in the way."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if at_once and error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            raise Busy from error
+        raise
 
 
 class ReadDoor(Door):

@@ -41,6 +41,7 @@ __all__ = [
     "open_empty",
     "open_writing",
     "set_durable",
+    "set_patient",
     "transaction",
     "translated",
     "use_journal_mode",
@@ -131,6 +132,12 @@ def use_journal_mode(connection: Connection, mode: str, *, timeout: float) -> No
 def set_durable(connection: Connection, durable: bool) -> None:
     """Whether the next transactions survive power loss, or only the death of the process."""
     driver_of(connection).execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+
+
+def set_patient(connection: Connection, patient: bool) -> None:
+    """Whether the next transactions wait for a while for another program that has the file."""
+    patience = int(BUSY_TIMEOUT * 1000) if patient else 0
+    driver_of(connection).execute(f"PRAGMA busy_timeout={patience}").fetchall()
 
 
 def log_pages(path: Path) -> int:
