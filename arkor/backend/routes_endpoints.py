@@ -135,4 +135,4 @@ class EndpointRoutes:
 def _shown(request: Request, endpoint: Endpoint) -> Mapping[str, Any]:
     deployment = endpoint.deployment
     url = f"{request.base_url}{PUBLIC.removeprefix('/')}{deployment.slug}/v1"
-    return replace(deployment, extra={"url": url}).to_wire()
+    return replace(deployment, extra={"baseUrl": url}).to_wire()

@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 MANAGED_URL: Final = "https://{slug}.arkor.app/v1"
-"""Where the managed cloud serves an endpoint; another backend says so in the field `url`."""
+"""Where the managed cloud serves an endpoint; another backend says so in `baseUrl`."""
 
 _RETENTION: Final = ("runRetentionMode", "runRetentionDays")
 
@@ -133,8 +133,10 @@ class Deployment:
     @property
     def base_url(self) -> str:
         """The `base_url` for an OpenAI client; it ends in `/v1`."""
-        given = self.extra.get("url")
-        return given if isinstance(given, str) else MANAGED_URL.format(slug=self.slug)
+        given = self.extra.get("baseUrl")
+        if isinstance(given, str) and given.startswith(("http://", "https://")):
+            return given.rstrip("/")
+        return MANAGED_URL.format(slug=self.slug)
 
     @property
     def url(self) -> str:

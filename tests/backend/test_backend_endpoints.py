@@ -41,7 +41,7 @@ def test_an_endpoint_from_its_beginning_to_its_end(server) -> None:
     }
     assert (made["orgId"], made["customDomain"]) == ("local", None)
     assert (made["runRetentionMode"], made["runRetentionDays"]) == ("days", 7)
-    assert made["url"] == f"{server.url}/v1/endpoints-public/whole-life/v1"
+    assert made["baseUrl"] == f"{server.url}/v1/endpoints-public/whole-life/v1"
     one = f"{PLACE}/{made['id']}"
     assert server.http.get(one).json() == {"deployment": made}
 
@@ -174,7 +174,7 @@ def test_endpoints_outlive_the_server_and_no_key_is_on_the_disk(start) -> None:
     issued = issue(server, made)
     text = issued["plaintext"]
     server.http.post(
-        made["url"] + "/chat/completions",
+        made["baseUrl"] + "/chat/completions",
         json={"messages": [{"role": "user", "content": "x"}]},
         headers={"Authorization": f"Bearer {text}"},
     )

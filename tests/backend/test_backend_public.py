@@ -24,7 +24,7 @@ class Caller:
         self.made = answer.json()["deployment"]
         self.one = f"{PLACE}/{self.made['id']}"
         self.key = self.issue()
-        self.http = httpx.Client(base_url=self.made["url"], timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=self.made["baseUrl"], timeout=60, trust_env=False)
 
     def issue(self) -> dict[str, Any]:
         answer = self.server.http.post(f"{self.one}/keys", json={"label": "test"})

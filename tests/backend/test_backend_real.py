@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from serving import Server
 
@@ -11,6 +12,7 @@ import arkor.backend
 from arkor.backend.service import BackendOptions
 
 DATA = Path(arkor.backend.__file__).parent / "data" / "triage" / "train.jsonl"
+QUESTION = {"role": "user", "content": "I was charged twice for one order."}
 RECIPE = {
     "model": "arkor/tiny",
     "maxSteps": 4,
@@ -22,13 +24,29 @@ RECIPE = {
 
 
 def ask(server: Server, **more: Any) -> Any:
-    question = {"role": "user", "content": "I was charged twice for one order."}
-    body = {"messages": [question], "maxTokens": 8, "stream": False} | more
+    body = {"messages": [QUESTION], "maxTokens": 8, "stream": False} | more
     return server.http.post("/v1/inference/chat", json=body)
 
 
 def answer(server: Server, **more: Any) -> str:
     said = ask(server, **more)
+    assert said.status_code == 200, said.text
+    return str(said.json()["choices"][0]["message"]["content"])
+
+
+def endpoint_answer(server: Server, adapter: dict[str, Any]) -> str:
+    """What a client with nothing but a new endpoint's key is told."""
+    target = {"kind": "adapter", "adapter": adapter}
+    new = {"slug": f"real-{adapter['kind']}", "target": target, "authMode": "fixed_api_key"}
+    made = server.http.post("/v1/endpoints", json=new).json()["deployment"]
+    issued = server.http.post(f"/v1/endpoints/{made['id']}/keys", json={"label": "test"}).json()
+    said = httpx.post(
+        f"{made['baseUrl']}/chat/completions",
+        json={"model": "", "messages": [QUESTION], "max_tokens": 8},
+        headers={"Authorization": f"Bearer {issued['key']['plaintext']}"},
+        timeout=60,
+        trust_env=False,
+    )
     assert said.status_code == 200, said.text
     return str(said.json()["choices"][0]["message"]["content"])
 
@@ -54,6 +72,9 @@ def test_what_was_trained_is_asked(start, monkeypatch) -> None:
     }
     assert len(told) > 1
     assert answer(server, adapter=step | {"step": 4}) == answer(server, adapter=final)
+    for target in (step, final):
+        assert endpoint_answer(server, target) == answer(server, adapter=target)
+
     choice = {"choice": ["billing", "shipping"]}
     assert answer(server, adapter=final, structuredOutputs=choice) in choice["choice"]
     refused = ask(server, adapter=final, structuredOutputs={})
