@@ -67,13 +67,13 @@ class OwnedRun:
 
         `durable` survives power loss when this returns; otherwise the death of the process.
         """
+        self._stay_one()
         with self._turn:
             return self._append(entries, durable=durable)
 
     def _append(
         self, entries: Sequence[Entry], *, durable: bool, at_once: bool = False
     ) -> list[Record]:
-        self._stay_one()
         with self.writer.transaction(durable=durable, create=False, at_once=at_once) as tx:
             clean = [self._redacted(entry) for entry in entries]
             records = tx.append(self.run_id, clean, epoch=self.epoch)
@@ -102,6 +102,7 @@ class OwnedRun:
 
         Raises `JournalError` all the same: the call must not be followed by another.
         """
+        self._stay_one()
         entry = entry_of(receipt)
         if not self._sign_at_once(entry):
             await on_engine(self._sign_in_turn(entry))
@@ -196,7 +197,10 @@ class OwnedRun:
             self._late.clear()
 
     def _stay_one(self) -> None:
-        """Refuse to work in the child of a fork: the run is the parent's."""
+        """Refuse to work in the child of a fork: the run is the parent's.
+
+        Asked before `_turn` is, which a thread that the child does not have may hold for ever.
+        """
         if os.getpid() != self._process:
             lease = self.journal.lease(self.run_id)
             assert lease is not None

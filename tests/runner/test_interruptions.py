@@ -100,6 +100,46 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), result.status)
     assert types.count("arkor.callback.completed") == 3
 
 
+def test_the_child_of_a_fork_is_refused_also_while_a_thread_of_its_parent_appends(
+    project: Path,
+) -> None:
+    code = """
+import asyncio, gc, os, signal, threading
+from arkor import RunOwnedError
+from arkor.core.notes import Aborted, CallbackCompleted
+from arkor.runner.ownership import OwnedRun
+run = trainer()
+run.start_sync()
+(owned,) = (each for each in gc.get_objects() if isinstance(each, OwnedRun))
+held, over = threading.Event(), threading.Event()
+def append():
+    with owned._turn:
+        held.set()
+        over.wait()
+thread = threading.Thread(target=append)
+thread.start()
+held.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(10)
+    for _ in range(8):  # a new thread may have the number of one of the parent's
+        threading.Thread(target=over.wait, daemon=True).start()
+    refused = 0
+    for write in (owned.note(Aborted()), owned.sign(CallbackCompleted("main", 1))):
+        try:
+            asyncio.run(write)
+        except RunOwnedError:
+            refused += 1
+    os._exit(refused)
+over.set()
+thread.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    with ScriptedBackend([STARTED]) as backend:
+        ended = child(backend, project, code)
+    assert ended.stdout.split() == ["2"], ended.stderr
+
+
 def test_an_answer_that_a_failure_cut_short_is_asked_for_again() -> None:
     answers: list[list[str]] = []
 
