@@ -21,14 +21,20 @@ __all__ = ["Outcome", "tell_actions"]
 LONGEST: Final = 500
 """Characters of a text from elsewhere that are shown."""
 
+NO_JOB: Final = "no job"
+"""In place of a status, where the backend has not been seen to accept the run."""
+
 _PLAIN: Final = re.compile(r"[^\w .,+/-]")
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How following a run went. `problem` says in words why it did not complete."""
+    """How following a run went. `problem` says in words why it did not complete.
 
-    run_id: str
+    `run_id` is `None` if nothing was recorded.
+    """
+
+    run_id: str | None
     job: Job | None
     pace: Pace
     journal: Path
@@ -38,7 +44,7 @@ class Outcome:
     @property
     def status(self) -> str:
         """The job's status, as it was last seen."""
-        return self.job.status if self.job else "not submitted"
+        return self.job.status if self.job else NO_JOB
 
 
 def tell_actions(outcome: Outcome) -> None:
@@ -56,7 +62,8 @@ def tell_actions(outcome: Outcome) -> None:
 
 
 def _summary(outcome: Outcome) -> Iterable[str]:
-    mark = {"completed": "✅", "failed": "❌", "cancelled": "⏹️"}.get(outcome.status, "⏳")
+    marks = {"completed": "✅", "failed": "❌", "cancelled": "⏹️", NO_JOB: "❌"}
+    mark = marks.get(outcome.status, "⏳")
     yield f"### {mark} {_cell(_name(outcome))}: {_cell(outcome.status)}"
     yield ""
     yield "| | |"
@@ -66,7 +73,12 @@ def _summary(outcome: Outcome) -> Iterable[str]:
             yield f"| {name} | {_cell(str(value))} |"
     yield ""
     run_id = outcome.run_id
-    if not outcome.ended:
+    if run_id is None:
+        yield "This start has submitted nothing."
+        return
+    if outcome.job is None:
+        yield "The backend has not been seen to accept the run."
+    elif not outcome.ended:
         yield (
             f"The run goes on and may use its GPU: `arkor resume {run_id}` follows it to its end, "
             f"`arkor cancel {run_id}` stops it."
@@ -95,7 +107,7 @@ def _facts(outcome: Outcome) -> Sequence[tuple[str, object]]:
 
 
 def _name(outcome: Outcome) -> str:
-    return outcome.job.name if outcome.job else outcome.run_id
+    return outcome.job.name if outcome.job else outcome.run_id or "training"
 
 
 def _figure(value: float | None) -> str:

@@ -13,7 +13,7 @@ from arkor.cli.refusals import explained
 from arkor.cli.render import note
 from arkor.errors import ArkorError, CloudApiError, ConfigError, EntryError, NoSuchRunError
 
-__all__ = ["ErrorDoor", "Exit", "exit_code", "say_error"]
+__all__ = ["ErrorDoor", "Exit", "exit_code", "say_error", "sentence"]
 
 
 class Exit(enum.IntEnum):
@@ -74,13 +74,14 @@ def say_error(error: ArkorError | OSError, where: str | None = None) -> Exit:
 
     `where` is the address of the backend, if it is known.
     """
-    note(f"error: {_sentence(error, where or 'the backend')}")
+    note(f"error: {sentence(error, where)}")
     return exit_code(error)
 
 
-def _sentence(error: ArkorError | OSError, where: str) -> str:
+def sentence(error: Exception, where: str | None = None) -> str:
+    """What went wrong, in one sentence; `where` as for `say_error`."""
     if isinstance(error, CloudApiError):
-        return explained(error, where)
+        return explained(error, where or "the backend")
     if isinstance(error, OSError) and error.strerror:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}"

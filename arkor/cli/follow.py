@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from arkor.cli.actions import Outcome, tell_actions
-from arkor.cli.door import Exit
+from arkor.cli.door import Exit, sentence
 from arkor.cli.interrupt import Interrupted, run_interruptibly
 from arkor.cli.place import store_home
 from arkor.cli.progress import Progress
@@ -51,6 +51,9 @@ class Following:
             note(f"interrupted: {self._fate()}")
             self._tell("interrupted", ended=False)
             return 128 + interrupted.signum
+        except Exception as error:  # that there is no job or no account, too
+            self._tell(sentence(error), ended=False)
+            raise
 
     async def _follow(self, detach: bool) -> int:
         with Service(self._state) as service:
@@ -81,7 +84,6 @@ class Following:
         """Report why no end was reached. What is neither ours nor a callback's is a bug."""
         if not in_callback:
             note(self._fate())
-            self._tell(str(error) or type(error).__name__, ended=False)
             raise error
         raised = f"a callback raised {type(error).__name__}: {error} ({_place(error)})"
         note(f"error: {raised}")
@@ -94,13 +96,12 @@ class Following:
         from arkor.store.paths import journal_path
 
         trainer = self._trainer
-        if trainer is None or trainer.run_id is None:
-            return
-        job = trainer.job
+        job = trainer.job if trainer else None
+        run_id = (trainer and trainer.run_id) or self._run_id
         ended = ended or (job is not None and job.terminal)
         pace = self._progress.pace if self._progress else Pace()
         journal = journal_path(self._home)
-        tell_actions(Outcome(trainer.run_id, job, pace, journal, problem, ended))
+        tell_actions(Outcome(run_id, job, pace, journal, problem, ended))
 
     def _fate(self) -> str:
         """What has become of the run, and what can be done."""

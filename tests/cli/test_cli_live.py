@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from arkor.testing import Answer, Call, Cut, Forever, ScriptedBackend, Until
+from arkor.testing import Answer, Call, Cut, Forever, ScriptedBackend, Until, answer_json
 
 STARTED = {"type": "training.started"}
 COMPLETED = {"type": "training.completed", "artifacts": []}
@@ -249,6 +249,24 @@ def test_github_gets_a_table_and_a_line_for_the_failure(
     problem = "| problem | out &#124; of&#92;n&#60;b&#62;memory&#60;/b&#62; 100&#37; |"
     assert problem in summary
     assert re.search(r"`arkor show [0-9A-Z]{26}`", summary)
+
+
+@pytest.mark.parametrize("accounts", [True, False])
+def test_a_submission_that_fails_has_a_summary_too(
+    arkor: Callable[..., Any], project: Path, tmp_path: Path, accounts: bool
+) -> None:
+    file = tmp_path / "summary.md"
+    actions = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(file)}
+    with ScriptedBackend([]) as backend:
+        route = "/v1/jobs" if accounts else "/v1/auth/anonymous"
+        backend.on("POST", route, answer_json({"error": "no more | of it"}, 422))
+        done = arkor("start", "--backend", backend.url, **actions)
+    assert done.returncode == 4
+    assert "::error title=Arkor run " in done.stderr
+    summary = file.read_text()
+    assert "no more &#124; of it" in summary
+    assert ("has not been seen to accept the run" in summary) is accounts
+    assert ("This start has submitted nothing" in summary) is not accounts
 
 
 def test_a_summary_that_cannot_be_written_does_not_end_the_run(
