@@ -164,7 +164,8 @@ async def _shape(studio: Studio, found: Deployment) -> dict[str, Any]:
     run = None
     if adapter is not None:
         run = await asyncio.to_thread(_run_of, studio, adapter.job_id)
-    return {**found.to_wire(), "url": found.url, "baseUrl": found.base_url, "run": run}
+    where = {"url": found.url, "baseUrl": found.base_url, "backend": backend_of(studio)}
+    return {**found.to_wire(), **where, "run": run}
 
 
 def _run_of(studio: Studio, job_id: str) -> Mapping[str, str] | None:

@@ -43,9 +43,10 @@ function show(found) {
   $("state").className = `state ${found.enabled ? "good" : ""}`;
   $("switch").textContent = found.enabled ? "Disable" : "Enable";
   $("url").textContent = found.url;
+  $("local").hidden = found.backend !== "local";
   $("keys-note").textContent = found.authMode === "none"
     ? "The endpoint is public: it asks for no key, and these hold again once it does."
-    : "A request shows one of these. They are kept as digests: nobody can read them again.";
+    : "A request shows one of these. Their text is shown when they are issued, and never again.";
   const facts = {
     "Answers with": found.run
       ? element("a", { href: `/runs/${found.run.runId}`, textContent: answersWith(found) })

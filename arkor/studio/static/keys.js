@@ -46,8 +46,8 @@ export class Keys {
       $("keys").replaceChildren(element("p", { className: "hint", textContent: "No keys yet." }));
       return;
     }
-    const heads = ["For", "Begins with", "Issued", "Last used", ""];
-    const head = element("tr", {}, ...heads.map((name) => element("th", { scope: "col", textContent: name })));
+    const heads = ["For", "Issued", "Last used", ""];
+    const head = element("tr", {}, ...heads.map((name) => element("th", { scope: "col", textContent: name, className: name === "Issued" ? "issued" : "" })));
     const table = element("table", {}, element("thead", {}, head), element("tbody", {}, ...keys.map((key) => this.row(key))));
     $("keys").replaceChildren(element("div", { className: "scroll" }, table));
   }
@@ -61,9 +61,9 @@ export class Keys {
       end.addEventListener("click", () => this.revoke(key));
     }
     return element("tr", { className: key.enabled ? "" : "revoked" },
-      element("th", { scope: "row", textContent: key.label }),
-      element("td", {}, element("code", { textContent: `${key.prefix}…` })),
-      element("td", { className: "nowrap" }, moment(key.createdAt)),
+      element("th", { scope: "row" }, element("span", { textContent: key.label }),
+        element("code", { textContent: `${key.prefix}…` })),
+      element("td", { className: "nowrap issued" }, moment(key.createdAt)),
       element("td", { className: "nowrap" }, key.lastUsedAt ? moment(key.lastUsedAt) : "never"),
       element("td", { className: "number" }, end));
   }
