@@ -15,6 +15,7 @@ from arkor.runner.timeline import Timeline
 from arkor.studio.courses import Courses
 from arkor.studio.listing import ORDERS, STATUSES, Asked, Listing, seconds_of
 from arkor.studio.pages import render
+from arkor.studio.plotly_bundle import map_style_id
 from arkor.studio.progress import with_progress
 from arkor.studio.run_data import RunData
 from arkor.studio.run_page import NOTES, RunView, answers_of, kinds_of
@@ -73,6 +74,7 @@ class _Pages:
                 answers=answers_of(journal, course.timeline),
                 kinds=kinds_of(course.timeline),
                 notes=NOTES,
+                map_style=map_style_id(),
             )
 
     def two(self, request: Request) -> Response:
@@ -89,7 +91,14 @@ class _Pages:
         with self._courses.of(journal, b, PATIENCE) as second:
             other, waits = second.timeline.facts, waits or second.waits
         comparison = compare(one, other)
-        return render(request, "compare.html", title="Compare", c=comparison, waits=waits)
+        return render(
+            request,
+            "compare.html",
+            title="Compare",
+            c=comparison,
+            waits=waits,
+            map_style=map_style_id(),
+        )
 
 
 def _unverified(timeline: Timeline, run_id: str) -> RunReport:

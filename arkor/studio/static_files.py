@@ -1,14 +1,11 @@
 """Scripts and styles, and Plotly's own bundle out of its Python package."""
 
-from functools import cache
-from importlib.resources import files
-from pathlib import Path
-
-import plotly
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+
+from arkor.studio.plotly_bundle import bundle_path
 
 __all__ = ["routes"]
 
@@ -24,9 +21,4 @@ def routes() -> list[Route | Mount]:
 def bundle(request: Request) -> Response:
     """Plotly's bundle."""
     headers = {"Cache-Control": "no-cache"}
-    return FileResponse(_bundle(), media_type="text/javascript", headers=headers)
-
-
-@cache
-def _bundle() -> Path:
-    return Path(str(files(plotly) / "package_data" / "plotly.min.js"))
+    return FileResponse(bundle_path(), media_type="text/javascript", headers=headers)
