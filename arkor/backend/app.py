@@ -14,7 +14,7 @@ from arkor.backend.folder import Folder
 from arkor.backend.gate import Gate
 from arkor.backend.job_queue import JobQueue
 from arkor.backend.jobs import Jobs
-from arkor.backend.refusals import HANDLERS
+from arkor.backend.refusals import handlers, plain
 from arkor.backend.routes_account import AccountRoutes
 from arkor.backend.routes_chat import ChatRoutes
 from arkor.backend.routes_datasets import DatasetRoutes
@@ -64,7 +64,7 @@ def create_backend(path: Path, *, token: str, options: BackendOptions | None = N
     app = Starlette(
         routes=[route for room in rooms for route in room(service).routes()],
         middleware=[Middleware(Gate, token=token)],
-        exception_handlers=HANDLERS,
+        exception_handlers=handlers(plain),
         lifespan=_lifespan(service),
     )
     return Backend(app, service)

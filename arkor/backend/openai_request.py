@@ -59,8 +59,7 @@ def refused(refusal: Refusal) -> Response:
         "param": None,
         "code": None if said is None else code,
     }
-    headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
-    return JSONResponse({"error": error}, refusal.status, headers)
+    return JSONResponse({"error": error}, refusal.status, refusal.headers)
 
 
 def _theirs(name: str) -> str:

@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import math
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Never
 
 from starlette.exceptions import HTTPException
@@ -12,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from arkor.errors import ArkorError
 
-__all__ = ["HANDLERS", "Refusal", "read_json"]
+__all__ = ["Refusal", "handlers", "plain", "read_json"]
 
 log = logging.getLogger("arkor.backend")
 
@@ -22,9 +23,17 @@ LONGEST_BODY: Final = 16 * 1024 * 1024
 class Refusal(Exception):
     """A status and the body's `error`: a sentence, or a code with the sentence as `message`."""
 
-    def __init__(self, status: int, error: str, message: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        error: str,
+        message: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message or error)
         self.status = status
+        self.headers = headers
         self.body = {"error": error} if message is None else {"error": error, "message": message}
 
 
@@ -56,38 +65,54 @@ def _finite(text: str) -> float:
     return number if math.isfinite(number) else _refuse(text)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return JSONResponse(error.body, error.status)
+def plain(refusal: Refusal) -> Response:
+    """A refusal in the form of this API."""
+    return JSONResponse(refusal.body, refusal.status, refusal.headers)
 
 
-async def _not_routed(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def handlers(form: Callable[[Refusal], Response]) -> dict[Any, Any]:
+    """What each kind of exception is answered with, as `form` puts it."""
+    explained: dict[type[Exception], Callable[[Request, Any], Refusal]] = {
+        Refusal: _itself,
+        HTTPException: _not_routed,
+        ArkorError: _cannot,
+        OSError: _cannot,
+        Exception: _broken,
+    }
+    return {
+        **{kind: _handler(explain, form) for kind, explain in explained.items()},
+        ClientDisconnect: _gone,
+    }
+
+
+def _handler(
+    explain: Callable[[Request, Any], Refusal], form: Callable[[Refusal], Response]
+) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(request: Request, error: Exception) -> Response:
+        return form(explain(request, error))
+
+    return handle
+
+
+def _itself(request: Request, error: Refusal) -> Refusal:
+    return error
+
+
+def _not_routed(request: Request, error: HTTPException) -> Refusal:
     said = f"{request.method} {request.url.path}: {error.detail}"
-    return JSONResponse({"error": said}, error.status_code, error.headers)
+    return Refusal(error.status_code, said, headers=error.headers)
 
 
-async def _cannot(request: Request, error: Exception) -> Response:
+def _cannot(request: Request, error: ArkorError | OSError) -> Refusal:
     log.error("%s %s failed: %s", request.method, request.url.path, error)
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return JSONResponse({"error": f"the backend cannot do it: {error}"}, 507 if full else 503)
+    return Refusal(507 if full else 503, f"the backend cannot do it: {error}")
+
+
+def _broken(request: Request, error: Exception) -> Refusal:
+    # Starlette raises the error again behind this answer, so that its traceback is logged.
+    return Refusal(500, "the backend failed; its log says how")
 
 
 async def _gone(request: Request, error: Exception) -> Response:
     return Response(status_code=400)  # nobody hears it
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    # Starlette raises the error again behind this answer, so that its traceback is logged.
-    return JSONResponse({"error": "the backend failed; its log says how"}, 500)
-
-
-HANDLERS: Final[dict[Any, Any]] = {
-    Refusal: _refused,
-    HTTPException: _not_routed,
-    ArkorError: _cannot,
-    OSError: _cannot,
-    ClientDisconnect: _gone,
-    Exception: _broken,
-}
-"""What each kind of exception is answered with."""

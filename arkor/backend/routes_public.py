@@ -1,14 +1,15 @@
 """The URL of an endpoint: chat completions as any OpenAI client asks for them."""
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from arkor.backend.chat_request import parse_question
 from arkor.backend.deployments import Endpoint
 from arkor.backend.gate import PUBLIC
 from arkor.backend.openai_request import chat_body, refused, wants_stream
-from arkor.backend.refusals import Refusal, read_json
+from arkor.backend.refusals import Refusal, handlers, read_json
 from arkor.backend.reply import reply
 from arkor.backend.service import Service
 from arkor.core.wire import Job
@@ -22,18 +23,14 @@ class PublicRoutes:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    def routes(self) -> list[Route]:
-        """The routes, for the app."""
-        return [Route(f"{PUBLIC}{{slug}}/v1/chat/completions", self.chat, methods=["POST"])]
+    def routes(self) -> list[Mount]:
+        """The routes, for the app; in an app of their own, whose refusals have OpenAI's form."""
+        chat = Route("/{slug}/v1/chat/completions", self.chat, methods=["POST"])
+        app = Starlette(routes=[chat], exception_handlers=handlers(refused))
+        return [Mount(PUBLIC.rstrip("/"), app)]
 
     async def chat(self, request: Request) -> Response:
         """`POST .../SLUG/v1/chat/completions`: 404 if it is disabled, 401 without a key."""
-        try:
-            return await self._answer(request)
-        except Refusal as refusal:
-            return refused(refusal)
-
-    async def _answer(self, request: Request) -> Response:
         endpoint = self._open(request)
         body = await read_json(request)
         stream = wants_stream(body)
@@ -60,6 +57,7 @@ class PublicRoutes:
             "invalid_api_key",
             "the key is missing, revoked or another endpoint's; send one as "
             "`Authorization: Bearer KEY` or as `x-api-key`",
+            headers={"WWW-Authenticate": "Bearer"},
         )
 
     def _job(self, job_id: str) -> Job:

@@ -209,7 +209,10 @@ def test_a_refusal_has_the_form_that_clients_read(caller) -> None:
     answer = caller.http.post("/chat/completions", content=b"{", headers=key)
     assert answer.status_code == 400
     assert "JSON" in answer.json()["error"]["message"]
-    assert caller.http.get("/chat/completions").status_code == 405
+    for path, status in (("/chat/completions", 405), ("/models", 404)):
+        answer = caller.http.get(path)
+        assert answer.status_code == status
+        assert path in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
