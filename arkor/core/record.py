@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-__all__ = ["GENESIS", "Entry", "Record", "Source", "canonical", "chain", "digest_of"]
+__all__ = ["GENESIS", "Entry", "Record", "Source", "canonical", "chain", "digest_of", "form_of"]
 
 Source = Literal["stream", "local"]
 
@@ -89,6 +89,12 @@ def _field(text: str) -> bytes:
 
 _repeated = lru_cache(maxsize=64)(_field)
 """The form of a text that the neighbours of a record have too; twice as fast for a whole log."""
+
+
+def form_of(record: Record) -> bytes:
+    """The canonical bytes of a record."""
+    run_id, seq, source, kind, sse_id, data, recorded_at, _, _ = record
+    return canonical(run_id, seq, source, kind, sse_id, recorded_at, data)
 
 
 def digest_of(prev_digest: bytes, canonical_bytes: bytes) -> bytes:

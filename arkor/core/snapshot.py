@@ -18,7 +18,7 @@ from arkor.core.state import Consumer, RunState
 from arkor.core.wire import Job, parse_job
 from arkor.errors import ProtocolError
 
-__all__ = ["FOLD", "dump_state", "load_state"]
+__all__ = ["FOLD", "dump_state", "is_intact", "load_state"]
 
 FOLD: Final = 2
 """Which folding made a snapshot. It goes up with every change to what a log adds up to."""
@@ -45,13 +45,17 @@ def dump_state(state: RunState) -> str:
     return _seal(body) + body
 
 
+def is_intact(text: str) -> bool:
+    """Whether the text is as `dump_state` made it, of this release or another."""
+    return text[:_SEAL] == _seal(text[_SEAL:])
+
+
 def load_state(text: str) -> RunState | None:
     """The state of which `dump_state` made this text; `None` for any other text."""
-    seal, body = text[:_SEAL], text[_SEAL:]
-    if seal != _seal(body):
+    if not is_intact(text):
         return None
     try:
-        given = json.loads(body)
+        given = json.loads(text[_SEAL:])
         if given.pop("fold") != FOLD or given.keys() != set(_NAMES):
             return None
         read = {

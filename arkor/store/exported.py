@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from arkor.core.exports import read_line
 from arkor.core.extras import import_extra
-from arkor.core.record import GENESIS, Record, canonical, digest_of
+from arkor.core.record import GENESIS, Record, digest_of, form_of
 from arkor.errors import JournalError
 from arkor.store.moment import microseconds
 
@@ -96,15 +96,6 @@ def _next(line: bytes, before: Record | None, seq: int) -> Record:
         raise ValueError(f"it is record {record.seq}")
     microseconds(record.recorded_at)
     prev_digest = before.digest if before else GENESIS
-    form = canonical(
-        record.run_id,
-        record.seq,
-        record.source,
-        record.type,
-        record.sse_id,
-        record.recorded_at,
-        record.data,
-    )
-    if digest_of(prev_digest, form) != record.digest:
+    if digest_of(prev_digest, form_of(record)) != record.digest:
         raise ValueError("its digest is another: it was changed, or a record before it was")
     return record._replace(prev_digest=prev_digest)

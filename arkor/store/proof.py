@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from arkor.core.notes import Note
-from arkor.core.record import GENESIS, Record, canonical, digest_of
+from arkor.core.record import GENESIS, Record, digest_of, form_of
 from arkor.store.finds import Find
 from arkor.store.moment import rfc3339
 
@@ -97,7 +97,7 @@ def _link(
             record = _record(run_id, find, kind)
             if record is None:
                 break
-            form = _form(record)
+            form = form_of(record)
             for end in ends:
                 if digest_of(end.digest, form) == find.digest:
                     kinds.proved[find.kind] = kind
@@ -117,7 +117,7 @@ def _possible_ends(
         if record is not None:
             for digest in before:
                 mended = record._replace(
-                    prev_digest=digest, digest=digest_of(digest, _form(record))
+                    prev_digest=digest, digest=digest_of(digest, form_of(record))
                 )
                 yield _End(mended.digest, Saved(mended, proven=True))
 
@@ -138,16 +138,4 @@ def _record(run_id: str, find: Find, kind: tuple[str, str]) -> Record | None:
         recorded_at=at,
         prev_digest=b"",
         digest=find.digest,
-    )
-
-
-def _form(record: Record) -> bytes:
-    return canonical(
-        record.run_id,
-        record.seq,
-        record.source,
-        record.type,
-        record.sse_id,
-        record.recorded_at,
-        record.data,
     )

@@ -9,10 +9,21 @@ from arkor.core.state import INITIAL, RunState
 from arkor.store.schema import records, runs, snapshots
 from arkor.store.transaction import Transaction
 
-__all__ = ["SNAPSHOT_EVERY", "drop_snapshots", "keep_snapshot", "read_snapshot"]
+__all__ = [
+    "SNAPSHOT_EVERY",
+    "drop_snapshots",
+    "keep_snapshot",
+    "read_snapshot",
+    "read_text",
+    "snapshots_of",
+]
 
 SNAPSHOT_EVERY: Final = 2000
 """Records between two snapshots of a run: folding so many takes some 20 ms."""
+
+
+# As bytes: what is damaged may be no text any more.
+_TEXT: Final = cast(snapshots.c.state, LargeBinary).label("state")
 
 
 def keep_snapshot(tx: Transaction, state: RunState) -> None:
@@ -40,10 +51,8 @@ def read_snapshot(connection: Connection, run_id: str, upto: int | None = None) 
 
     It counts only if the log has its last record still, and as it was.
     """
-    # As bytes: what is damaged may be no text any more.
-    text = cast(snapshots.c.state, LargeBinary)
     query = (
-        select(text.label("state"), snapshots.c.seq, records.c.digest)
+        select(_TEXT, snapshots.c.seq, records.c.digest)
         .select_from(snapshots)
         .join(runs, runs.c.id == snapshots.c.run)
         .join(records, (records.c.run == snapshots.c.run) & (records.c.seq == snapshots.c.seq))
@@ -54,11 +63,30 @@ def read_snapshot(connection: Connection, run_id: str, upto: int | None = None) 
     if upto is not None:
         query = query.where(snapshots.c.seq <= upto)
     row = connection.execute(query).first()
-    state = None if row is None else load_state(row.state.decode("ascii", "replace"))
+    state = None if row is None else load_state(_decoded(row.state))
     if row is None or state is None:
         return INITIAL
     fits = (state.run_id, state.records, state.head) == (run_id, row.seq, row.digest)
     return state if fits else INITIAL
+
+
+def snapshots_of(connection: Connection, run_id: str) -> list[int]:
+    """The records of the run at which a state is kept."""
+    of_run = select(snapshots.c.seq).join(runs, runs.c.id == snapshots.c.run)
+    query = of_run.where(runs.c.run_id == run_id).order_by(snapshots.c.seq)
+    return list(connection.execute(query).scalars())
+
+
+def read_text(connection: Connection, run_id: str, seq: int) -> str | None:
+    """What is kept of the run at record `seq`, whatever it is; `None` if nothing is any more."""
+    of_run = select(_TEXT).join(runs, runs.c.id == snapshots.c.run)
+    query = of_run.where(runs.c.run_id == run_id, snapshots.c.seq == seq)
+    state = connection.execute(query).scalar()
+    return None if state is None else _decoded(state)
+
+
+def _decoded(state: bytes) -> str:
+    return state.decode("ascii", "replace")
 
 
 def drop_snapshots(tx: Transaction, run: int) -> None:

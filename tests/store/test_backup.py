@@ -10,8 +10,9 @@ import pytest
 from arkor.core.record import Entry
 from arkor.errors import ConfigError, JournalError
 from arkor.store.backup import backup_journal
-from arkor.store.check import check_journal
+from arkor.store.check import check_journal, repair_index
 from arkor.store.journal import Journal
+from arkor.store.snapshots import keep_snapshot
 from arkor.store.writer import Writer
 
 APPEND = """
@@ -95,17 +96,51 @@ def tampered(writer: Writer, statement: str, *values: object) -> None:
         ("DELETE FROM leases", "orphan", "no lease"),
         ("DELETE FROM runs", "orphan", "1 rows of leases are of run number 1"),
         ("DELETE FROM meta", "file", "salt"),
+        ("UPDATE snapshots SET state = state || ' '", "index", "damaged"),
+        ("UPDATE snapshots SET seq = 9", "index", "not there"),
+        ("UPDATE snapshots SET seq = 3", "index", "not what the log adds up to"),
     ],
 )
 def test_what_is_wrong_is_found(
     writer: Writer, make_run: Make, statement: str, subject: str, problem: str
 ) -> None:
     entries = [Entry("local", "x", str(n)) for n in range(3)]
-    writer.append(make_run(), entries, epoch=1, durable=True)
+    run = make_run()
+    writer.append(run, entries, epoch=1, durable=True)
+    with writer.transaction(durable=True) as tx:
+        keep_snapshot(tx, Journal(writer.path).fold(run))
     assert list(check_journal(writer.path)) == []
     tampered(writer, statement)
     found = list(check_journal(writer.path))
     assert any(each.subject == subject and problem in each.problem for each in found), found
+
+
+def test_rows_without_a_run_are_listed_once_and_their_run_named_where_that_is_proved(
+    writer: Writer, make_run: Make
+) -> None:
+    first, second = make_run("first"), make_run("second")
+    tampered(writer, "UPDATE records SET data = replace(data, 'second', 'third')")
+    tampered(writer, "DELETE FROM runs")
+    found = list(check_journal(writer.path))
+    assert {each.subject for each in found} == {"orphan"}
+    assert len({each.problem for each in found}) == len(found) == 4
+    assert [each.run_id for each in found if "of records" in each.problem] == [first, None]
+    assert second
+
+
+def test_states_that_are_not_those_of_the_log_are_gone_with_the_repair(
+    writer: Writer, make_run: Make
+) -> None:
+    run = make_run()
+    writer.append(run, [Entry("local", "x", "1")], epoch=1, durable=True)
+    journal = Journal(writer.path)
+    with writer.transaction(durable=True) as tx:
+        keep_snapshot(tx, journal.fold(run))
+    tampered(writer, "UPDATE snapshots SET seq = 1")
+    assert [each.seq for each in check_journal(writer.path)] == [1]
+    with writer.transaction(durable=True) as tx:
+        repair_index(tx, journal, run)
+    assert list(check_journal(writer.path)) == []
 
 
 def test_a_damaged_page_is_a_finding_and_no_crash(writer: Writer, make_run: Make) -> None:
