@@ -23,12 +23,15 @@
     ├── NonDeterminismError      a replayed callback did something else than was recorded
     ├── TrainingFailedError      the run ended `failed`
     └── TrainingCancelledError   the run ended `cancelled`
+
+`ArkorWarning`, a `UserWarning`, is none of them: nothing has failed.
 """
 
 __all__ = [
     "AbortError",
     "AnonymousTokenRejectedError",
     "ArkorError",
+    "ArkorWarning",
     "BackendUnreachableError",
     "CloudApiError",
     "ConfigError",
@@ -52,6 +55,10 @@ __all__ = [
 
 class ArkorError(Exception):
     """The root of all errors that Arkor raises on purpose."""
+
+
+class ArkorWarning(UserWarning):
+    """Something was mended on the way, or is kept in another place or form than was asked for."""
 
 
 class ConfigError(ArkorError, ValueError):

@@ -3,7 +3,7 @@
 import enum
 import os
 import sys
-from typing import Any
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -14,6 +14,10 @@ from arkor.cli.render import note
 from arkor.errors import ArkorError, CloudApiError, ConfigError, EntryError, NoSuchRunError
 
 __all__ = ["ErrorDoor", "Exit", "exit_code", "say_error", "sentence"]
+
+
+NEW: Final = frozenset({"start", "login", "whoami", "link"})
+"""The commands that talk to the backend of the settings."""
 
 
 class Exit(enum.IntEnum):
@@ -63,8 +67,8 @@ class ErrorDoor(TyperGroup):
         except (ArkorError, OSError) as error:
             if ctx.params.get("debug"):
                 raise
-            # A recorded run knows its own backend; only a new one goes to that of the settings.
-            where = backend_address() if ctx.invoked_subcommand == "start" else None
+            # A recorded run knows its own backend, which need not be that of the settings.
+            where = backend_address() if ctx.invoked_subcommand in NEW else None
             raise typer.Exit(say_error(error, where)) from error
         return result
 

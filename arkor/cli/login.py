@@ -200,7 +200,10 @@ def _anonymously(home: Path, address: str, *, persistence: bool) -> None:
     show(f"Signed in at {address} as {made.anonymous_id}, in the organisation {made.org_slug}.")
     note(f"Whoever has {credentials_path(home)} is this identity: keep the file to keep it.")
     if persistence:
-        note("warning: it cannot be restored once that file is lost; `arkor login --oauth` can")
+        note(
+            "warning: nobody can restore it once that file is lost; `arkor login --oauth` signs "
+            "in with an account, which stays yours"
+        )
 
 
 def _with_token(home: Path, address: str) -> None:
@@ -208,7 +211,13 @@ def _with_token(home: Path, address: str) -> None:
 
     if sys.stdin.isatty():
         raise ConfigError("--token-stdin reads the token from a pipe or a file, not from the keys")
-    asyncio.run(sign_in_with_token(home, address, sys.stdin.read(64 * 1024).strip()))
+    try:
+        asyncio.run(sign_in_with_token(home, address, sys.stdin.read(64 * 1024).strip()))
+    except CloudApiError as error:
+        if error.status not in (401, 403):
+            raise
+        note(f"error: {address} refuses this token ({error.message}); nothing was stored")
+        raise typer.Exit(Exit.ENVIRONMENT) from error
     show(f"Signed in at {address} with an access token, until it expires.")
 
 

@@ -2,15 +2,17 @@
 
 import io
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TextIO
 
 import typer
 
 from arkor.cli.commands import Commands
 from arkor.cli.outdated import say_outdated
 from arkor.cli.place import journal_at
-from arkor.cli.render import show
+from arkor.cli.render import note, show
+from arkor.errors import ArkorWarning
 
 __all__ = ["app", "main"]
 
@@ -33,10 +35,27 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # What the journal holds is printed whatever the terminal's encoding can show.
             stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = _show_warning
     try:
         app(prog_name="arkor")
     finally:
         say_outdated()
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Say a warning of ours as a note; others, such as a callback's, keep their place."""
+    if issubclass(category, ArkorWarning):
+        note(f"warning: {message}")
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        print(text, end="", file=file or sys.stderr)
 
 
 def _version(asked: bool) -> None:

@@ -7,12 +7,17 @@ from arkor.errors import AnonymousTokenRejectedError, CloudApiError
 
 __all__ = ["explained"]
 
+UPGRADE: Final = 426
+"""The status that says: this release is served no more. The message says how to upgrade."""
+
 _WORDLESS: Final = re.compile(r"cloud-api \d{3}")
 """The message of an answer that says nothing but its status."""
 
 
 def explained(error: CloudApiError, where: str) -> str:
     """One sentence: what `where` refused and why, as far as it said so, and what to do next."""
+    if isinstance(error, AnonymousTokenRejectedError) and error.status == UPGRADE:
+        return error.message
     if isinstance(error, AnonymousTokenRejectedError):
         return f"{error.message}; try again later, or set ARKOR_TOKEN to a token of yours"
     if isinstance(error.__cause__, CloudApiError):
@@ -42,7 +47,7 @@ def _meaning(error: CloudApiError, where: str) -> tuple[str, str]:
             )
         case 409:
             return f"{where} says that this conflicts with what it has", ""
-        case 426:
+        case status if status == UPGRADE:
             return f"{where} wants a newer Arkor", ""
         case 429:
             return f"{where} takes no more requests for now", "try again later"

@@ -262,7 +262,7 @@ class Transport:
         if request.method != "POST":
             return error
         if not sent:
-            return NeverSentError(f"{error}; nothing was submitted")
+            return NeverSentError(f"{error} Nothing was sent")
         return BackendUnreachableError(f"{error}; it is not known whether the request took effect")
 
 

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from arkor.errors import CredentialsError
+from arkor.errors import ArkorWarning, CredentialsError
 from arkor.store import keyring, paths
 from arkor.store.filelock import file_lock
 from arkor.store.files import write_private
@@ -175,7 +175,8 @@ def _kept_in_keyring(path: Path, text: str) -> bool:
     try:
         keyring.write_secret(str(path), text)
     except CredentialsError as error:
-        warnings.warn(f"{error}; the credentials are in {path} (mode 0600) instead", stacklevel=4)
+        said = f"{error}; the credentials are in {path} (mode 0600) instead"
+        warnings.warn(said, ArkorWarning, stacklevel=4)
         return False
     return True
 
@@ -184,7 +185,8 @@ def _forget(path: Path) -> None:
     try:
         keyring.delete_secret(str(path))
     except CredentialsError as error:
-        warnings.warn(f"{error}; what it keeps for {path} is still there", stacklevel=4)
+        said = f"{error}; what it keeps for {path} is still there"
+        warnings.warn(said, ArkorWarning, stacklevel=4)
 
 
 @contextmanager
@@ -242,7 +244,9 @@ def _narrow(path: Path, file: int) -> None:
     if mode & paths.OTHERS:
         os.fchmod(file, 0o600)
         warnings.warn(
-            f"{path} could be read by others (mode {mode:04o}); it is 0600 now", stacklevel=4
+            f"{path} could be read by others (mode {mode:04o}); it is 0600 now",
+            ArkorWarning,
+            stacklevel=4,
         )
 
 

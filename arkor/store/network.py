@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, insert, select
 
-from arkor.errors import JournalError
+from arkor.errors import ArkorWarning, JournalError
 from arkor.store.query import read_meta
 from arkor.store.schema import leases, meta
 
@@ -51,6 +51,7 @@ def warn_of_network(path: Path, kind: str) -> None:
     warnings.warn(
         f"the journal {path} is on a network filesystem ({kind}): it is written without a "
         "write-ahead log, slower, and by one host at a time. Set ARKOR_HOME to a local folder",
+        ArkorWarning,
         stacklevel=2,
     )
 

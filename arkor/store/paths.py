@@ -8,7 +8,7 @@ from typing import Final
 
 import platformdirs
 
-from arkor.errors import ConfigError, JournalError
+from arkor.errors import ArkorWarning, ConfigError, JournalError
 
 __all__ = ["OTHERS", "backend_path", "credentials_path", "ensure_home", "home", "journal_path"]
 
@@ -78,5 +78,7 @@ def _narrow(folder: Path) -> None:
     if mode & OTHERS and not mode & stat.S_ISVTX and found.st_uid == os.geteuid():
         folder.chmod(0o700)
         warnings.warn(
-            f"{folder} could be entered by others (mode {mode:04o}); it is 0700 now", stacklevel=4
+            f"{folder} could be entered by others (mode {mode:04o}); it is 0700 now",
+            ArkorWarning,
+            stacklevel=4,
         )

@@ -62,6 +62,21 @@ def test_debug_shows_the_traceback(arkor: Arkor) -> None:
     assert "Traceback" in arkor("--debug", "start").stderr
 
 
+def test_what_was_mended_is_a_note_and_no_warning_of_pythons(
+    arkor: Arkor, folder: Path, home: Path
+) -> None:
+    (folder / "entry.py").write_text(
+        "import warnings\nfrom arkor import HuggingfaceDataset, create_trainer\n"
+        'warnings.warn("from the entry")\n'
+        'trainer = create_trainer(name="n", model="m", dataset=HuggingfaceDataset("d"))\n'
+    )
+    home.mkdir(mode=0o755)
+    home.chmod(0o755)
+    done = arkor("start", "entry.py", "--detach", "--backend", "http://127.0.0.1:1")
+    assert f"warning: {home} could be entered by others" in done.stderr.splitlines()[-2]
+    assert "entry.py:3: UserWarning: from the entry" in done.stderr
+
+
 def test_a_damaged_journal(here: Arkor, home: Path) -> None:
     home.mkdir(mode=0o700)
     (home / "arkor.db").write_bytes(b"this is no database, and never was one" * 100)

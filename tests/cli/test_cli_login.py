@@ -298,6 +298,18 @@ def test_anonymously(here: Here, home: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(read_credentials(), AnonymousCredentials)
 
 
+def test_a_release_that_is_served_no_more_is_told_how_to_upgrade(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ScriptedBackend() as backend:
+        at(backend, monkeypatch)
+        backend.on("POST", "/v1/auth/anonymous", answer_json({"error": "sdk_version"}, 426))
+        done = here("login", "--anonymous")
+    assert done.returncode == 4
+    assert done.stderr.count("Upgrade with `") == 1
+    assert "try again later" not in done.stderr
+
+
 def test_without_a_flag_and_nobody_to_ask_it_is_anonymously(
     here: Here, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,14 +317,14 @@ def test_without_a_flag_and_nobody_to_ask_it_is_anonymously(
         at(backend, monkeypatch)
         done = here("login")
         assert done.returncode == 0
-        assert "cannot be restored" in done.stderr
+        assert "nobody can restore it" in done.stderr
         assert isinstance(read_credentials(), AnonymousCredentials)
         for answer in (Answer(404), answer_json({"auth0Domain": None})):
             backend.on("GET", "/v1/auth/cli/config", answer)
             done = here("login")
             assert done.returncode == 0
             assert "offers no sign-in with an account" in done.stderr
-            assert "cannot be restored" not in done.stderr
+            assert "nobody can restore it" not in done.stderr
         refused = here("login", "--oauth")
         assert refused.returncode == 2
         assert "OAuth is not configured" in refused.stderr
@@ -351,6 +363,7 @@ def test_a_token_from_standard_input(
         provider.access.append(TOKEN)
         refused = login("another-token-0123456789\n")
         assert refused.returncode == 4
+        assert f"{backend.url} refuses this token" in refused.stderr
         assert read_credentials() is None
         assert login("").returncode == login("two words").returncode == 2
         done = login(f"{TOKEN}\n")
