@@ -6,6 +6,8 @@ if typing.TYPE_CHECKING:
     from arkor.client.api import CloudApiClient
     from arkor.client.auth import request_anonymous_token
     from arkor.client.chat import InferResult
+    from arkor.core.deployment_keys import DeploymentKey, IssuedKey
+    from arkor.core.deployments import Deployment, DeploymentChanges, NewDeployment
     from arkor.core.record import Record
     from arkor.core.spec import (
         SUPPORTED_MODELS,
@@ -15,6 +17,7 @@ if typing.TYPE_CHECKING:
         LoraConfig,
     )
     from arkor.core.state import RunOwner, RunState
+    from arkor.core.targets import DeploymentTarget
     from arkor.core.verify import VerifyReport
     from arkor.core.wire import Adapter, Job, Scope
     from arkor.errors import (
@@ -100,6 +103,10 @@ __all__ = [
     "ConfigError",
     "Credentials",
     "CredentialsError",
+    "Deployment",
+    "DeploymentChanges",
+    "DeploymentKey",
+    "DeploymentTarget",
     "EarlyStopping",
     "EntryError",
     "EventContext",
@@ -107,6 +114,7 @@ __all__ = [
     "FileDataset",
     "HuggingfaceDataset",
     "InferResult",
+    "IssuedKey",
     "Job",
     "Journal",
     "JournalCorruptError",
@@ -114,6 +122,7 @@ __all__ = [
     "JournalTooNewError",
     "LogContext",
     "LoraConfig",
+    "NewDeployment",
     "NoSuchRunError",
     "NonDeterminismError",
     "OAuthCredentials",
@@ -167,6 +176,8 @@ _NAMES: typing.Final = {
     "arkor.client.api": ("CloudApiClient",),
     "arkor.client.auth": ("request_anonymous_token",),
     "arkor.client.chat": ("InferResult",),
+    "arkor.core.deployment_keys": ("DeploymentKey", "IssuedKey"),
+    "arkor.core.deployments": ("Deployment", "DeploymentChanges", "NewDeployment"),
     "arkor.core.record": ("Record",),
     "arkor.core.spec": (
         "SUPPORTED_MODELS",
@@ -176,6 +187,7 @@ _NAMES: typing.Final = {
         "LoraConfig",
     ),
     "arkor.core.state": ("RunOwner", "RunState"),
+    "arkor.core.targets": ("DeploymentTarget",),
     "arkor.core.verify": ("VerifyReport",),
     "arkor.core.wire": ("Adapter", "Job", "Scope"),
     "arkor.errors": (
