@@ -65,14 +65,17 @@ def _resume(folder: str, number: int, url: str, *, stateful: bool) -> dict[str, 
     copy = f"{folder}-{number}"
     shutil.copytree(folder, copy)
     began = time.monotonic()
-    with _start(copy, url, stateful=stateful, slow=False) as process:
+    with _start(folder, url, home=copy, stateful=stateful, slow=False) as process:
         told = dict(line.split() for line in process.stdout or ())
     shutil.rmtree(copy)
     return {name: float(at) - began for name, at in told.items()}
 
 
-def _start(folder: str, url: str, **given: object) -> "subprocess.Popen[str]":
-    environ = {**os.environ, "ARKOR_HOME": folder, "HOME": folder}
+def _start(
+    folder: str, url: str, home: str | None = None, **given: object
+) -> "subprocess.Popen[str]":
+    # The folder is the project's, whichever store is used.
+    environ = {**os.environ, "ARKOR_HOME": home or folder, "HOME": folder}
     command = [sys.executable, __file__, json.dumps({"url": url, **given})]
     return subprocess.Popen(command, env=environ, cwd=folder, stdout=subprocess.PIPE, text=True)
 
