@@ -9,7 +9,7 @@ from typing import Final
 
 from arkor.core.extras import import_extra
 from arkor.errors import JournalError
-from arkor.store.exported import read_exported
+from arkor.store.export_reader import read_exported
 from arkor.store.files import sync_folder
 
 __all__ = ["Archive", "archive_name", "check_archive", "write_archive"]

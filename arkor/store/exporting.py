@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Final
 
 from arkor.core.cloudevents import cloud_event
-from arkor.core.exports import CSV_HEADER, csv_row, json_line
+from arkor.core.lines import CSV_HEADER, csv_row, json_line
 from arkor.core.record import Record
 from arkor.errors import ConfigError
 from arkor.store.parquet import parquet

@@ -16,7 +16,7 @@ from arkor.core.record import Record, Source
 from arkor.core.spec import fingerprint
 from arkor.core.state import RunState
 from arkor.errors import JournalError
-from arkor.store.exported import read_exported
+from arkor.store.export_reader import read_exported
 from arkor.store.owner import Owner
 from arkor.store.prune import read_tombstone, restore_run
 from arkor.store.runs import index_of

@@ -18,12 +18,12 @@ from arkor.core.state import INITIAL, RunState
 from arkor.core.wire import TERMINAL_STATUSES
 from arkor.errors import ConfigError, JournalCorruptError, JournalError
 from arkor.store.files import sync_folder
-from arkor.store.finds import Finds, collect
 from arkor.store.moment import microseconds
 from arkor.store.owner import Owner
 from arkor.store.pages import missing_pages, read_rows
-from arkor.store.proof import Kinds, Saved, prove
 from arkor.store.runs import index_of
+from arkor.store.salvage_finds import Finds, collect
+from arkor.store.salvage_proof import Kinds, Saved, prove
 from arkor.store.schema import (
     kinds,
     leases,

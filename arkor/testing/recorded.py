@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from arkor.core.exports import read_line
 from arkor.core.fold import fold_all
+from arkor.core.lines import read_shown
 from arkor.core.record import Record
 from arkor.core.state import RunState
 from arkor.core.wire import Job
@@ -67,7 +67,7 @@ def read_export(path: Path | str) -> Iterator[Record]:
     with Path(path).open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield read_line(line, exact=False)
+                yield read_shown(line)
             except ValueError as error:
                 raise ValueError(
                     f"{path}, line {number}, is no exported record: {error}"

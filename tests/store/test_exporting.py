@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from arkor.core.exports import read_line
+from arkor.core.lines import read_line
 from arkor.core.record import Entry, Record
 from arkor.errors import ConfigError, NoSuchRunError
 from arkor.store.exporting import FORMATS

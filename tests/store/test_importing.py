@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow
 import pytest
 
-from arkor.core.exports import json_line
+from arkor.core.lines import json_line
 from arkor.core.notes import (
     Attached,
     CallbackCompleted,

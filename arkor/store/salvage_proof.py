@@ -11,8 +11,8 @@ from typing import Final
 
 from arkor.core.notes import Note
 from arkor.core.record import GENESIS, Record, digest_of, form_of
-from arkor.store.finds import Find
 from arkor.store.moment import rfc3339
+from arkor.store.salvage_finds import Find
 
 __all__ = ["Kinds", "Saved", "prove"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, Final, cast
 
-from arkor.core.exports import read_line
 from arkor.core.extras import import_extra
+from arkor.core.lines import read_line
 from arkor.core.record import GENESIS, Record, digest_of, form_of
 from arkor.errors import JournalError
 from arkor.store.moment import microseconds

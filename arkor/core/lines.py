@@ -14,7 +14,7 @@ from typing import Any, Final, Never
 
 from arkor.core.record import Record
 
-__all__ = ["CSV_HEADER", "csv_row", "json_line", "read_line"]
+__all__ = ["CSV_HEADER", "csv_row", "json_line", "read_line", "read_shown"]
 
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"))
 
@@ -41,19 +41,31 @@ def json_line(record: Record) -> bytes:
     return f"{text}\n".encode("ascii")
 
 
-def read_line(line: str | bytes, *, exact: bool = True) -> Record:
-    """The record of a line of JSON, without a `prev_digest`. Raises `ValueError` saying why not.
+def read_line(line: str | bytes) -> Record:
+    """The record of a line of `json_line`, without a `prev_digest`. Unknown keys are passed over.
 
-    Not `exact`, it may also be a line of `arkor events --json`, which shows `data` that is JSON as
-    JSON: its text is made again, and no digest fits. Keys that nobody knows are passed over.
+    Raises `ValueError` saying why it is none.
     """
-    fields = _exact(line) if exact else _loose(line)
-    data = _take(fields, "data", str) if exact else _as_text(fields)
+    fields = _exact(line)
+    return _record(fields, _take(fields, "runId", str), _take(fields, "data", str))
+
+
+def read_shown(line: str | bytes) -> Record:
+    """The record of a line of `json_line`, or of `arkor events --json`, as `read_line` has it.
+
+    The latter shows `data` that is JSON as JSON: its text is made again, and no digest fits.
+    """
+    fields = _loose(line)
+    run_id = _take(fields, "runId", str) if "runId" in fields else ""
+    return _record(fields, run_id, _as_text(fields))
+
+
+def _record(fields: Mapping[str, Any], run_id: str, data: str) -> Record:
     source = _take(fields, "source", str)
     if source not in ("stream", "local"):
         raise ValueError("its `source` is neither `stream` nor `local`")
     return Record(
-        run_id=_take(fields, "runId", str) if exact or "runId" in fields else "",
+        run_id=run_id,
         seq=_seq(fields),
         source="stream" if source == "stream" else "local",
         type=_take(fields, "type", str),

@@ -1,7 +1,7 @@
 """What a damaged journal's pages still hold, sorted: what may be a record, a run, a kind.
 
 Nothing here is believed. The records of a healthy page and those of one that was cut, flipped or
-left over look alike; `store.proof` tells which of them are what was recorded.
+left over look alike; `store.salvage_proof` tells which of them are what was recorded.
 """
 
 import itertools
