@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,7 +17,7 @@ Authorize = Callable[[Request], bool | Awaitable[bool]]
 class Authorized:
     """Lets requests through to `app` that `authorize` accepts; the others are answered 403.
 
-    An `HTTPException` that it raises is the host's own answer.
+    An `HTTPException` that it raises is answered with its own status, headers and words.
     """
 
     def __init__(self, app: ASGIApp, *, authorize: Authorize) -> None:
@@ -31,11 +32,16 @@ class Authorized:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        verdict = self._authorize(Request(scope))
-        if inspect.isawaitable(verdict):
-            verdict = await verdict
+        refusal = await self._refuse(Request(scope))
+        await (refusal or self._app)(scope, receive, send)
+
+    async def _refuse(self, request: Request) -> JSONResponse | None:
+        try:
+            verdict = self._authorize(request)
+            if inspect.isawaitable(verdict):
+                verdict = await verdict
+        except HTTPException as error:
+            return JSONResponse({"error": error.detail}, error.status_code, error.headers)
         if verdict is True:
-            await self._app(scope, receive, send)
-        else:
-            said = {"error": "you may not read the runs of this service"}
-            await JSONResponse(said, 403)(scope, receive, send)
+            return None
+        return JSONResponse({"error": "you may not read the runs of this service"}, 403)
