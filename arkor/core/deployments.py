@@ -4,7 +4,7 @@ As in `arkor.core.wire`, reading is loose: what nobody knows is kept in `extra`,
 is a mode, and only a required field that is missing or wrong is a `ProtocolError`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -210,7 +210,7 @@ def parse_deployment(value: object) -> Deployment:
         **fields,
         enabled=value["enabled"],
         target=parse_target(value.get("target")),
-        extra=_rest(value),
+        extra=_rest(value, _NAMES),
     )
 
 
@@ -219,11 +219,11 @@ def _given(body: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     given = {_NAMES[wire]: body[wire] for wire in names if wire in body}
     if "target" in given:
         given["target"] = parse_target(given["target"])
-    return {**given, "extra": _rest(body)}
+    return {**given, "extra": _rest(body, names)}
 
 
-def _rest(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value[key] for key in value if key not in _NAMES}
+def _rest(value: Mapping[str, Any], known: Container[str]) -> dict[str, Any]:
+    return {key: value[key] for key in value if key not in known}
 
 
 def _without_none(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -175,7 +175,8 @@ def test_every_fault_is_said_at_once() -> None:
 
 def test_what_is_not_given_is_not_sent() -> None:
     assert NewDeployment("triage", parse_target(FINAL)).to_wire() == NEW
-    body = NEW | {"runRetentionMode": "days", "runRetentionDays": 3, "region": "eu"}
+    body = NEW | {"runRetentionMode": "days", "runRetentionDays": 3}
+    body |= {"region": "eu", "enabled": False}
     assert NewDeployment.read(body).to_wire() == body
     assert DeploymentChanges().to_wire() == {}
     assert DeploymentChanges(enabled=False).to_wire() == {"enabled": False}
