@@ -1,7 +1,7 @@
 """What the page of a run says beside the run's report."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
@@ -11,7 +11,7 @@ from arkor.runner.report_words import json_text
 from arkor.runner.timeline import Timeline
 from arkor.store.journal import Journal, RunRow
 
-__all__ = ["NOTES", "Answer", "RunView", "answers_of", "kinds_of"]
+__all__ = ["NOTES", "Answer", "RunView", "answers_of", "kinds_of", "panels_of"]
 
 ENDED: Final = ("completed", "failed", "cancelled", "refused")
 
@@ -91,6 +91,11 @@ def answers_of(journal: Journal, timeline: Timeline) -> Mapping[int, Sequence[An
 def kinds_of(timeline: Timeline) -> Sequence[str]:
     """The types of event that came, for the log's filter."""
     return sorted(timeline.state.counts)
+
+
+def panels_of(metrics: Collection[str]) -> int:
+    """How many diagrams a chart has below each other, which says how much room it needs."""
+    return 1 + ("learning_rate" in metrics) + ("samples_per_second" in metrics)
 
 
 def _text(result: Any) -> str:

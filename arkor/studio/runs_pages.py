@@ -18,7 +18,7 @@ from arkor.studio.pages import render
 from arkor.studio.plotly_bundle import map_style_id
 from arkor.studio.progress import with_progress
 from arkor.studio.run_data import RunData
-from arkor.studio.run_page import NOTES, RunView, answers_of, kinds_of
+from arkor.studio.run_page import NOTES, RunView, answers_of, kinds_of, panels_of
 from arkor.studio.state import studio_of
 
 __all__ = ["routes"]
@@ -74,6 +74,7 @@ class _Pages:
                 answers=answers_of(journal, course.timeline),
                 kinds=kinds_of(course.timeline),
                 notes=NOTES,
+                panels=panels_of(course.timeline.series),
                 map_style=map_style_id(),
             )
 
@@ -97,6 +98,7 @@ class _Pages:
             title="Compare",
             c=comparison,
             waits=waits,
+            panels=panels_of({*one.metrics, *other.metrics}),
             map_style=map_style_id(),
         )
 

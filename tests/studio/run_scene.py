@@ -17,6 +17,7 @@ from arkor.core.notes import (
     entry_of,
 )
 from arkor.core.record import Entry
+from arkor.store.writer import open_writer
 
 MARKUP = "<img src=x onerror=\"document.title='owned'\"></script><script>document.title='owned'"
 
@@ -56,9 +57,16 @@ def course(steps: int, scale: float = 3.0) -> Iterator[Entry]:
             seq += 5
 
 
+def append(home: Path, run_id: str, *entries: Entry, **index: object) -> None:
+    """Record more of a run; `index` is what changes in the list of runs."""
+    open_writer(home).append(run_id, entries, epoch=None, durable=False, index=index)
+
+
 def completed(home: Path, name: str = "support tone", steps: int = 120, scale: float = 3.0) -> str:
-    """A run that has ended well."""
-    return write_run(home, name, *course(steps, scale), COMPLETED, status="completed")
+    """A run that has ended well, and that nothing is owed of."""
+    run_id = write_run(home, name, *course(steps, scale))
+    append(home, run_id, COMPLETED, status="completed", settled=True)
+    return run_id
 
 
 def running(home: Path, name: str = "nightly") -> str:

@@ -45,8 +45,7 @@ export class Chart {
     try {
       do {
         this.#again = false;
-        const said = await ask(`/api/figure?${this.#runs.map((run) => `run=${run}`)
-          .join("&")}`);
+        const said = await ask(`/api/figure?${this.#runs.map((run) => `run=${run}`).join("&")}`);
         const text = JSON.stringify(said.figure);
         if (text !== this.#said) {
           this.#said = text;
@@ -92,7 +91,7 @@ export class Chart {
     if (this.#box.dataset.drawn !== "yes") this.#box.replaceChildren();
     Plotly.react(this.#box, this.#data(), this.#layout(), CONFIG);
     this.#box.dataset.drawn = "yes";
-    document.getElementById("tools").hidden = false;
+    document.getElementById("tools").inert = false;
   }
 
   #data() {
@@ -115,7 +114,10 @@ export class Chart {
     }
     layout.xaxis.title.text = meta[this.#x];
     if (layout.yaxis) layout.yaxis.type = this.#y;
-    if (this.#box.clientWidth < 520) layout.margin = { ...layout.margin, l: 48, r: 6 };
+    for (const name of Object.keys(layout).filter((key) => /^yaxis\d*$/.test(key) && layout[key].title)) {
+      Object.assign(layout[name], { automargin: true, title: { ...layout[name].title, standoff: 12 } });
+    }
+    if (this.#box.clientWidth < 520) layout.margin = { ...layout.margin, l: 40, r: 6 };
     // The same zoom as long as the axes are the same.
     layout.uirevision = `${this.#x} ${this.#y}`;
     return layout;
