@@ -162,7 +162,7 @@ def test_a_long_run_takes_no_more_memory_than_a_short_one() -> None:
             tracemalloc.stop()
 
     peak(10)  # what is imported and kept for all pages
-    short, long = peak(4_000), peak(12_000)
+    short, long = peak(2_000), peak(6_000)
     assert long < short * 1.15 + 1_000_000
 
 

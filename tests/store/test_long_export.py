@@ -12,7 +12,7 @@ def test_a_long_run_is_exported_and_imported_whole(tmp_path: Path) -> None:
     folder = tmp_path / "store"
     folder.mkdir(mode=0o700)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.soak.exporting", str(folder), "30000"],
+        [sys.executable, "-m", "tests.soak.exporting", str(folder), "12000"],
         cwd=ROOT,
         capture_output=True,
         text=True,

