@@ -13,7 +13,7 @@ from arkor.errors import ArkorError
 if TYPE_CHECKING:
     from arkor.store.journal import RunRow
 
-__all__ = ["STATUSES", "complete_left", "complete_run", "complete_status"]
+__all__ = ["STATUSES", "complete_left", "complete_run", "complete_status", "complete_template"]
 
 OFFERED: Final = 30
 """How many runs a shell is given to choose from."""
@@ -50,6 +50,13 @@ def complete_left(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
 def complete_status(incomplete: str) -> list[str]:
     """The words that a run's status may be."""
     return [status for status in STATUSES if status.startswith(incomplete)]
+
+
+def complete_template(incomplete: str) -> list[tuple[str, str]]:
+    """The templates of a new project, with what each is about."""
+    from arkor.runner.scaffold import TEMPLATES
+
+    return [pair for pair in TEMPLATES.items() if pair[0].startswith(incomplete)]
 
 
 def _offered(ctx: typer.Context, incomplete: str, *, left: bool) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from arkor.cli.choices import DEFAULT, Choices, Given, choose, may_ask, one_of
+from arkor.cli.completion import complete_template
 from arkor.cli.extras import INSTALL_BACKEND, missing_for_backend
 from arkor.cli.render import note, relative, show, show_json
 from arkor.runner.dependencies import install
@@ -21,7 +22,12 @@ LOCKS = ("uv.lock", "poetry.lock")
 """What an installer may add to the first commit."""
 
 Template = Annotated[
-    str | None, typer.Option(help=f"One of: {', '.join(TEMPLATES)}.", show_default=DEFAULT)
+    str | None,
+    typer.Option(
+        help=f"One of: {', '.join(TEMPLATES)}.",
+        show_default=DEFAULT,
+        autocompletion=complete_template,
+    ),
 ]
 Name = Annotated[
     str | None, typer.Option(help="The project's name.", show_default="that of the folder")

@@ -52,6 +52,7 @@ def test_commands_and_options(offered: Callable[..., list[str]]) -> None:
     assert offered("arkor re") == ["resume", "report", "replay"]
     assert offered("arkor store sal") == ["salvage"]
     assert offered("arkor start --run") == ["--run-key"]
+    assert offered("arkor init --template tr") == ["triage", "translate"]
     assert offered("arkor runs --status c") == ["completed", "cancelled"]
 
 
