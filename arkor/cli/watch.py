@@ -110,4 +110,5 @@ async def _look_on(state: RunState, journal: "Journal", home: Path) -> Job:
             if pace.step:
                 view.show(pace)
 
+        tell(pace.rested(), Contact())
         return await look_on(state, pace.rested(), tell, options=TrainerOptions(home=home))
