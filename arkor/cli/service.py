@@ -89,6 +89,7 @@ def install(
     task = _task(entry, key, backend, name, owner)
     units = {f"{task.name}.service": service_unit(task, at_boot=no_timer and key is not None)}
     if not no_timer:
+        _check_calendar(calendar)
         units[f"{task.name}.timer"] = timer_unit(task, calendar)
     if print_only:
         for file, text in units.items():
@@ -98,6 +99,20 @@ def install(
         return
     _write(unit_folder(system=system), units, force=force)
     _say_next(task, next(reversed(units)), system=system, enable=not no_timer or key is not None)
+
+
+def _check_calendar(calendar: str) -> None:
+    """Ask systemd whether it knows such a time. Raises `ConfigError` if it does not."""
+    try:
+        asked = ["systemd-analyze", "calendar", "--", calendar]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return  # without systemd here, the unit is for another machine
+    if done.returncode != 0:
+        reason = " ".join(done.stderr.split()) or "systemd does not know such a time"
+        raise ConfigError(
+            f"--calendar {calendar!r}: {reason}; see systemd.time(7)", field="calendar"
+        )
 
 
 def cron(

@@ -74,6 +74,16 @@ def test_to_print_is_to_write_nothing(here: Arkor, folder: Path, units: Path) ->
     assert not units.exists()
 
 
+def test_a_time_that_systemd_does_not_know(
+    here: Arkor, folder: Path, units: Path, need: Any
+) -> None:
+    need(shutil.which("systemd-analyze"), "systemd-analyze(1): apt-get install systemd")
+    done = here("systemd", "install", "--calendar", "every full moon")
+    assert done.returncode == 2
+    assert "--calendar 'every full moon'" in done.stderr
+    assert not units.exists()
+
+
 def test_a_unit_that_says_something_else_stays(here: Arkor, folder: Path, units: Path) -> None:
     units.mkdir(parents=True)
     (units / "arkor-project.timer").write_text("mine")
