@@ -125,8 +125,8 @@ function card(run) {
 function row(run) {
   const name = element("a", { href: `/runs/${encodeURIComponent(run.runId)}`, className: "text" }, run.name || run.runId);
   return element("tr", {}, element("td", {}, state(run)), element("td", {}, name),
-    element("td", { className: "number" }, run.loss == null ? "N/A" : figure(Number(run.loss.toPrecision(4)))),
-    element("td", { className: "number" }, run.step ? count(run.step) : "N/A"),
+    element("td", { className: "number wide" }, run.loss == null ? "N/A" : figure(Number(run.loss.toPrecision(4)))),
+    element("td", { className: "number wide" }, run.step ? count(run.step) : "N/A"),
     element("td", { className: "nowrap" }, element("time", { dateTime: run.createdAt, title: run.createdAt }, ago(run.createdAt))));
 }
 
