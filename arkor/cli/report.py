@@ -57,7 +57,7 @@ def report(
     """Write one self-contained page about a run: what happened, who had it, that it holds.
 
     The page opens offline and loads nothing; it is replaced if it is there. With two runs it
-    compares them. Needs the extra `report`.
+    compares them. Exits 1 if a part of a log cannot be read. Needs the extra `report`.
 
     Examples: `arkor report @last -o report.html --open`, `arkor report 01KA 01KB --png loss.png`
     """
@@ -74,6 +74,7 @@ def report(
         show(relative(png.absolute()))
     if opens:
         typer.launch(page.absolute().as_uri())
+    raise typer.Exit(Exit.NO if _is_cut(runs) else Exit.OK)
 
 
 def diff(
@@ -98,8 +99,8 @@ def diff(
 ) -> None:
     """Say what tells two runs apart: their options, and how they went.
 
-    Exits 0 also if they differ, unless `--exit-code` is given; ids, names and durations make no
-    difference. `--json` prints `same`, the runs `a` and `b`, `config` (`path`, `change`, and the
+    Exits 0 also if they differ, unless `--exit-code` is given, and 1 if a part of a log cannot be
+    read; ids, names and durations make no difference. `--json` prints `same`, the runs `a` and `b`, `config` (`path`, `change`, and the
     sides that have a value) and `metrics` (per side `count`, `gaps`, `first`, `last`, `least`,
     `leastStep`, `greatest`, `greatestStep`, or null).
 
@@ -114,8 +115,8 @@ def diff(
     if as_json:
         show_json(_to_json(found))
     else:
-        _print(found)
-    raise typer.Exit(Exit.NO if code and not found.same else Exit.OK)
+        _print(found, cut=_is_cut(runs))
+    raise typer.Exit(Exit.NO if _is_cut(runs) or (code and not found.same) else Exit.OK)
 
 
 def _gather(id: str, other: str | None) -> "list[RunReport]":
@@ -131,7 +132,13 @@ def _gather(id: str, other: str | None) -> "list[RunReport]":
                 f"run {run.verified.run_id} is not as it was recorded: {run.verified.problem}; "
                 f"`arkor verify {run.verified.run_id}` says what to do"
             )
+        if run.cut:
+            note(f"what is behind its record {run.timeline.state.records} cannot be read")
     return runs
+
+
+def _is_cut(runs: "list[RunReport]") -> bool:
+    return any(run.cut for run in runs)
 
 
 def _write_page(runs: "list[RunReport]", path: Path, told: Any = show) -> None:
@@ -150,7 +157,7 @@ def _write(path: Path, data: bytes) -> None:
         write_private(path, data, part=path.with_name(f".{path.name}.{os.getpid()}"))
 
 
-def _print(found: "Comparison") -> None:
+def _print(found: "Comparison", *, cut: bool) -> None:
     a, b = found.a, found.b
     show_table(
         ("", "A", "B"),
@@ -169,7 +176,7 @@ def _print(found: "Comparison") -> None:
             ("metric", "A first", "A last", "A least", "B first", "B last", "B least"),
             [(pair.name, *_figures(pair.a), *_figures(pair.b)) for pair in found.metrics],
         )
-    if found.same:
+    if found.same and not cut:
         note("they differ in nothing but their ids, names and durations")
 
 

@@ -52,11 +52,15 @@ HEADING: Final = 76
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """What a page says about one run. `label` tells it from another one on the same page."""
+    """What a page says about one run. `label` tells it from another one on the same page.
+
+    `cut` if records behind those of `timeline` cannot be read.
+    """
 
     timeline: Timeline
     verified: VerifyReport
     label: str = ""
+    cut: bool = False
 
     @property
     def facts(self) -> RunFacts:
@@ -93,15 +97,22 @@ def gather(journal: Journal, id: str, label: str = "") -> RunReport:
     run_id = journal.resolve(id)
     verified = journal.verify(run_id)
     timeline = Timeline()
+    # What came since is not vouched for.
+    limit = verified.records if verified.ok else None
     try:
-        # What came since is not vouched for.
-        limit = verified.records if verified.ok else None
-        for record in journal.records(run_id, limit=limit):
-            timeline.add(record)
+        _read(journal, run_id, timeline, limit)
     except JournalCorruptError:
         if verified.ok:
             raise
+        # What was whole is legible, but its last part may be of the page that is not.
+        _read(journal, run_id, timeline, verified.records - timeline.state.records)
+        return RunReport(timeline, verified, label, cut=True)
     return RunReport(timeline, verified, label)
+
+
+def _read(journal: Journal, run_id: str, timeline: Timeline, limit: int | None) -> None:
+    for record in journal.records(run_id, after=timeline.state.records, limit=limit):
+        timeline.add(record)
 
 
 def comparison_of(a: RunReport, b: RunReport) -> Comparison:

@@ -149,3 +149,23 @@ def test_a_log_that_was_edited_has_a_page_that_says_so(
     assert done.returncode == 0
     assert f"run {run} is not as it was recorded" in done.stderr
     assert "At record 5" in (folder / "page.html").read_text()
+
+
+def test_a_log_that_cannot_be_read_to_its_end_is_no_good_answer(
+    here: Arkor, home: Path, folder: Path
+) -> None:
+    run, other = write_run(home, "alpha", 0.1), write_run(home, "alpha", 0.1)
+    with closing(sqlite3.connect(home / "arkor.db", isolation_level=None)) as file:
+        file.execute(
+            "UPDATE records SET data = CAST(x'ff' AS TEXT) WHERE seq = 8 "
+            "AND run = (SELECT id FROM runs WHERE run_id = ?)",
+            (run,),
+        )
+    done = here("report", run, "-o", "page.html")
+    assert (done.returncode, done.stdout) == (1, "page.html\n"), done.stderr
+    assert "behind its record 7 cannot be read" in done.stderr
+    assert "This page ends with record 7" in (folder / "page.html").read_text()
+    compared = here("diff", run, other)
+    assert compared.returncode == 1
+    assert "they differ in nothing" not in compared.stderr
+    assert "alpha" in compared.stdout.split("name")[1]
