@@ -16,8 +16,8 @@ __all__ = ["preview"]
 def preview(trainer: "Trainer", *, as_json: bool = False) -> None:
     """Print the checked options of a trainer; nothing is sent anywhere.
 
-    Raises `ConfigError` for a dataset file that cannot be read, `EntryError` for a trainer that
-    create_trainer() has not made.
+    Raises `ConfigError` for a dataset file that cannot be read and for a backend's address that
+    cannot work, `EntryError` for a trainer that create_trainer() has not made.
     """
     from arkor.runner.trainer import Trainer
 
@@ -41,11 +41,22 @@ def _facts(plan: "Plan") -> dict[str, Any]:
         "name": plan.name,
         "entry": entry and str(entry.path),
         "projectRoot": entry and str(entry.project_root),
-        "backend": plan.options.base_url or backend_address(),
+        "backend": _address(plan),
         "runKey": plan.run_key,
         "config": {**config, "datasetSource": _without_secrets(config["datasetSource"])},
         "callbacks": {each.name: sorted(each.functions) for each in plan.consumers},
     }
+
+
+def _address(plan: "Plan") -> str | None:
+    from arkor.runner.settings import check_address, load_settings
+
+    given = plan.options.base_url
+    if given is not None:
+        check_address(given, "base_url")
+    elif load_settings(plan.options.cwd).backend == "":
+        raise ConfigError("ARKOR_CLOUD_API_URL is empty; name a backend, or unset it")
+    return given or backend_address()
 
 
 def _without_secrets(source: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,10 +133,9 @@ def _dated(run_key: str) -> str:
 
 
 def _address(given: str) -> str:
-    if given != "local" and not given.startswith(("http://", "https://")):
-        raise ConfigError(
-            "--backend must be `local` or a URL that begins with http:// or https://, "
-            f"not {given!r}",
-            field="backend",
-        )
+    from arkor.runner.settings import check_address
+
+    if not given:
+        raise ConfigError("--backend must be `local` or a URL, and is empty", field="backend")
+    check_address(given, "--backend")
     return given

@@ -187,6 +187,18 @@ def test_a_check_shows_what_would_be_submitted_and_submits_nothing(
     assert "secret" not in done.stdout + shown.stdout
 
 
+@pytest.mark.parametrize("address", ["", "ftp://u:a-password@host", "http://u:a-password@host"])
+def test_a_check_finds_an_address_that_cannot_work(
+    arkor: Arkor, project: Path, address: str
+) -> None:
+    for done in (
+        arkor("start", "--check", "--backend", address),
+        arkor("start", "--check", ARKOR_CLOUD_API_URL=address),
+    ):
+        assert_one_sentence(done, 2)
+        assert "a-password" not in done.stderr
+
+
 def test_a_check_finds_a_dataset_that_is_not_there(arkor: Arkor, folder: Path) -> None:
     entry = write_entry(folder, before="from arkor import FileDataset")
     entry.write_text(entry.read_text().replace('HuggingfaceDataset("d")', 'FileDataset("x.jsonl")'))
