@@ -37,11 +37,15 @@ def journal_at(file: Path, *, create: bool) -> Iterator[None]:
 
     Raises `ConfigError` if it is not there, unless it may be created.
     """
+    from arkor.store.survey import holds_nothing
+
     path = file.expanduser().absolute()
     if path.is_dir():
         raise ConfigError(f"--journal {path} is a folder; name the file in it", field="journal")
     if not create and not path.exists():
         raise ConfigError(f"there is no journal {path}; see --journal", field="journal")
+    if not create and holds_nothing(path):
+        raise ConfigError(f"--journal {path} is an empty file, and no journal", field="journal")
     before = os.environ.get(JOURNAL)
     os.environ[JOURNAL] = f"sqlite:///{path}"
     try:

@@ -14,7 +14,7 @@ from arkor.cli.place import journal
 from arkor.cli.render import note, show_facts, show_json, show_table, when
 from arkor.core.anchor import Anchor, parse_heads
 from arkor.core.verify import VerifyReport
-from arkor.errors import ConfigError
+from arkor.errors import ConfigError, JournalCorruptError
 
 if TYPE_CHECKING:
     from arkor.store.journal import Journal
@@ -76,12 +76,20 @@ def verify(
 
     Examples: `arkor verify @last`, `arkor verify --all --head @anchors.txt --signers id_ed25519.pub`
     """
+    from arkor.store.survey import holds_nothing
+
     if everything and id is not None:
         raise typer.BadParameter("--all goes without an ID")
     if not everything and id is None and head is None:
         raise typer.BadParameter("name a run, or give --all or --head")
     heads = _heads(head, signers, signature)
-    reports = list(_reports(journal(), id, heads, everything=everything))
+    book = journal()
+    if holds_nothing(book.path):
+        raise JournalCorruptError(
+            f"the journal {book.path} is an empty file: whatever it held is gone; restore a backup",
+            path=book.path,
+        )
+    reports = list(_reports(book, id, heads, everything=everything))
     if as_json:
         shown = [_as_json(each) for each in reports]
         show_json(shown if id is None else shown[0])

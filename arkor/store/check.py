@@ -21,6 +21,7 @@ from arkor.store.query import read_meta
 from arkor.store.runs import RunRow, index_of
 from arkor.store.schema import kinds, metadata, pruned, records, runs
 from arkor.store.snapshots import drop_snapshots, read_text, snapshots_of
+from arkor.store.survey import holds_nothing
 from arkor.store.transaction import Transaction
 
 __all__ = ["Finding", "Subject", "check_journal", "repair_index"]
@@ -51,6 +52,9 @@ def check_journal(path: Path) -> Iterator[Finding]:
     Changes nothing, and may run beside a writer. A damage is a finding; raises `JournalError`
     if the journal cannot be read for another reason.
     """
+    if holds_nothing(path):
+        yield Finding("file", "the file is empty: whatever it held is gone")
+        return
     door = ReadDoor(path)
     try:
         yield from _check_file(door)

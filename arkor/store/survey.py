@@ -14,13 +14,28 @@ from arkor.store.migrate import current_revision, is_behind, migrations_folder, 
 from arkor.store.reading import open_reading
 from arkor.store.schema import kinds, records, runs
 
-__all__ = ["known_revision", "newest_record", "newest_sse_ids", "quick_damage", "read_revision"]
+__all__ = [
+    "holds_nothing",
+    "known_revision",
+    "newest_record",
+    "newest_sse_ids",
+    "quick_damage",
+    "read_revision",
+]
 
 OPCODES: Final = 10_000
 """SQLite's steps between two looks at the clock: some tenths of a millisecond."""
 
 FEW: Final = 3
 """Kinds of damage that are named; where there is one there are often thousands."""
+
+
+def holds_nothing(path: Path) -> bool:
+    """Whether there is a file at `path`, and nothing in it: what no journal is once it was made."""
+    try:
+        return path.stat().st_size == 0 and not sqlite.log_pages(path)
+    except FileNotFoundError:
+        return False
 
 
 def known_revision() -> str:

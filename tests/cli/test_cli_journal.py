@@ -61,3 +61,19 @@ def test_a_folder_is_no_journal(here: Arkor, tmp_path: Path) -> None:
     done = here("--journal", str(tmp_path), "runs")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "is a folder" in done.stderr
+
+
+def test_an_empty_file_is_no_empty_journal(here: Arkor, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    for command in (("runs",), ("verify", "--all"), ("store", "check")):
+        done = here("--journal", str(tmp_path / "empty.db"), *command)
+        assert done.returncode == 2
+        assert "is an empty file" in done.stderr
+    home.mkdir(mode=0o700, exist_ok=True)
+    (home / "arkor.db").touch()
+    done = here("verify", "--all")
+    assert done.returncode == 4
+    assert "arkor.db is an empty file: whatever it held is gone" in done.stderr
+    done = here("store", "check")
+    assert done.returncode == 1
+    assert "the file is empty" in done.stdout
