@@ -1,12 +1,13 @@
 """Deployments and their keys for Studio's pages: the backend's own, with the names of runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
 from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from arkor.client.api import CloudApiClient
@@ -19,11 +20,14 @@ from arkor.runner.local import LOCAL, ensure_backend
 from arkor.studio.answers import Json
 from arkor.studio.bodies import read_object
 from arkor.studio.reach import at_project, backend_of, is_there
+from arkor.studio.refusals import refused
 from arkor.studio.state import Studio, studio_of
 
 __all__ = ["routes"]
 
 T = TypeVar("T")
+
+Answer = Callable[[Request, CloudApiClient, Scope], Awaitable[Response]]
 
 
 def routes() -> list[Route]:
@@ -42,13 +46,31 @@ def routes() -> list[Route]:
     ]
 
 
+def _of_the_project(answer: Answer) -> Callable[[Request], Awaitable[Response]]:
+    """Answers about what the project has at its backend; nothing is made for whoever only looks.
+
+    Without a project the answer is 404. Raises `CredentialsError` if nobody is signed in, and
+    what `open_session` does.
+    """
+
+    @wraps(answer)
+    async def answering(request: Request) -> Response:
+        studio = studio_of(request)
+        if (missing := await asyncio.to_thread(_missing, studio)) is not None:
+            return refused(request, 404, missing["why"])
+        async with at_project(studio) as session, session.connect() as api:
+            return await answer(request, api, session.scope)
+
+    return answering
+
+
 async def deployments(request: Request) -> Json:
     """The project's deployments. With `scopeMissing` there is nothing yet that could have one."""
     studio = studio_of(request)
     if (missing := await asyncio.to_thread(_missing, studio)) is not None:
         return Json({"deployments": [], "scopeMissing": True, **missing})
-    async with _existing(studio) as (api, scope):
-        found = await api.list_deployments(scope)
+    async with at_project(studio) as session, session.connect() as api:
+        found = await api.list_deployments(session.scope)
     return Json({"deployments": [await _shape(studio, each) for each in found]})
 
 
@@ -62,51 +84,50 @@ async def create(request: Request) -> Json:
     return Json({"deployment": await _shape(studio, made)}, 201)
 
 
-async def deployment(request: Request) -> Json:
+@_of_the_project
+async def deployment(request: Request, api: CloudApiClient, scope: Scope) -> Json:
     """One deployment."""
-    studio = studio_of(request)
-    async with _existing(studio) as (api, scope):
-        found = await api.get_deployment(scope, request.path_params["id"])
-    return Json({"deployment": await _shape(studio, found)})
+    found = await api.get_deployment(scope, request.path_params["id"])
+    return Json({"deployment": await _shape(studio_of(request), found)})
 
 
-async def change(request: Request) -> Json:
+@_of_the_project
+async def change(request: Request, api: CloudApiClient, scope: Scope) -> Json:
     """Change what a deployment answers with, who may ask it, whether it answers, what it keeps."""
-    studio, body = studio_of(request), await read_object(request)
+    body = await read_object(request)
     changes = _read(DeploymentChanges.read, body, "Invalid deployment update body")
-    async with _existing(studio) as (api, scope):
-        changed = await api.update_deployment(scope, request.path_params["id"], changes)
-    return Json({"deployment": await _shape(studio, changed)})
+    changed = await api.update_deployment(scope, request.path_params["id"], changes)
+    return Json({"deployment": await _shape(studio_of(request), changed)})
 
 
-async def delete(request: Request) -> Json:
+@_of_the_project
+async def delete(request: Request, api: CloudApiClient, scope: Scope) -> Json:
     """Delete a deployment with its keys."""
-    async with _existing(studio_of(request)) as (api, scope):
-        await api.delete_deployment(scope, request.path_params["id"])
+    await api.delete_deployment(scope, request.path_params["id"])
     return Json({})
 
 
-async def list_keys(request: Request) -> Json:
+@_of_the_project
+async def list_keys(request: Request, api: CloudApiClient, scope: Scope) -> Json:
     """The keys of a deployment, without their plaintext."""
-    async with _existing(studio_of(request)) as (api, scope):
-        keys = await api.list_deployment_keys(scope, request.path_params["id"])
+    keys = await api.list_deployment_keys(scope, request.path_params["id"])
     return Json({"keys": [key.to_wire() for key in keys]})
 
 
-async def issue(request: Request) -> Json:
+@_of_the_project
+async def issue(request: Request, api: CloudApiClient, scope: Scope) -> Json:
     """Issue a key: the one answer that has its plaintext."""
     body = await read_object(request)
     label = _read(check_label, body.get("label"), "Invalid key create body")
-    async with _existing(studio_of(request)) as (api, scope):
-        key = await api.create_deployment_key(scope, request.path_params["id"], label)
+    key = await api.create_deployment_key(scope, request.path_params["id"], label)
     return Json({"key": key.to_wire()}, 201)
 
 
-async def revoke(request: Request) -> Json:
+@_of_the_project
+async def revoke(request: Request, api: CloudApiClient, scope: Scope) -> Json:
     """Revoke a key."""
-    id, key = request.path_params["id"], request.path_params["key"]  # noqa: A001 (as in the route)
-    async with _existing(studio_of(request)) as (api, scope):
-        await api.revoke_deployment_key(scope, id, key)
+    of, key = request.path_params["id"], request.path_params["key"]
+    await api.revoke_deployment_key(scope, of, key)
     return Json({})
 
 
@@ -117,19 +138,6 @@ async def start_backend(request: Request) -> Json:
         raise HTTPException(409, "the project's backend is not the embedded one")
     await asyncio.to_thread(ensure_backend, studio.home)
     return Json({})
-
-
-@asynccontextmanager
-async def _existing(studio: Studio) -> AsyncIterator[tuple[CloudApiClient, Scope]]:
-    """The backend, and the project there; nothing is made for whoever only looks.
-
-    Raises `HTTPException` 404 if there is no project yet, `CredentialsError` if nobody is
-    signed in, and what `open_session` does.
-    """
-    if (missing := await asyncio.to_thread(_missing, studio)) is not None:
-        raise HTTPException(404, missing["why"])
-    async with at_project(studio) as session, session.connect() as api:
-        yield api, session.scope
 
 
 def _missing(studio: Studio) -> dict[str, str] | None:
