@@ -2,13 +2,17 @@
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from arkor.core import events
 from arkor.core.events import (
+    LONGEST_REMEMBERED,
+    MOST_REMEMBERED,
     CheckpointSaved,
     Malformed,
     Other,
@@ -164,3 +168,33 @@ def test_the_type_is_the_payloads_else_the_events_name() -> None:
     for data in ("{}", "[]", "null", "x", '{"type":3}', '{"type":""}', '["type"]'):
         assert read_event("status", data)[0] == "status"
     assert read_event("message", '{"type":"a\\ud800b"}')[0] == "a?b"
+
+
+def test_what_is_kept_decoded_is_of_its_own_job_and_type() -> None:
+    data = '{"type":"training.log","jobId":"job-1","step":1}'
+    assert decode("training.log", data, "job-1") == TrainingLog(1)
+    assert isinstance(decode("training.log", data, "job-2"), Malformed)
+    assert decode("training.log", data) == TrainingLog(1)
+    assert decode("checkpoint.saved", data, "job-1") == CheckpointSaved(1)
+    assert decode("training.other", data, "job-1") == Other("training.other")
+    assert read_event("message", data, "job-2")[0] == "training.log"
+    assert isinstance(read_event("message", data, "job-2")[1], Malformed)
+
+
+def test_only_so_many_events_are_kept_decoded_and_none_that_is_long() -> None:
+    for n in range(3 * MOST_REMEMBERED):
+        assert decode("training.log", f'{{"step":{n}}}') == TrainingLog(n)
+        assert len(events._logs) <= MOST_REMEMBERED
+    long = '{"step":1,"more":"' + "x" * LONGEST_REMEMBERED + '"}'
+    assert decode("training.log", long) == TrainingLog(1)
+    assert (long, None) not in events._logs
+
+
+def test_threads_decode_side_by_side() -> None:
+    def read_all(thread: int) -> bool:
+        job = f"job-{thread}"
+        read = [decode("training.log", f'{{"step":{n % 3000}}}', job) for n in range(9000)]
+        return read == [TrainingLog(n % 3000) for n in range(9000)]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(read_all, range(4)))
