@@ -52,6 +52,11 @@ class Course:
         """Whether there is more to be read."""
         return not self.done and self.trouble is None
 
+    @property
+    def sketched(self) -> bool:
+        """Whether there is something to draw before all is read."""
+        return self._sketch is not None
+
     def go_on(self, journal: Journal, seconds: float) -> None:
         """Read on, for so many seconds at most; a run that goes on has more each time."""
         until = time.monotonic() + seconds
@@ -89,14 +94,19 @@ class Courses:
         self._kept: OrderedDict[str, Course] = OrderedDict()
 
     @contextmanager
-    def of(self, journal: Journal, run_id: str, seconds: float) -> Iterator[Course]:
+    def of(
+        self, journal: Journal, run_id: str, seconds: float, *, to_draw: bool = False
+    ) -> Iterator[Course]:
         """The course of a run, read on for so many seconds at most; nobody else has it meanwhile.
+
+        If it is `to_draw`, a sketch comes first: whoever looks sees something at once.
 
         Raises `RunPrunedError` if the records are gone, `JournalError` if they cannot be read.
         """
         course = self._find(run_id)
         with course.lock:
-            course.go_on(journal, seconds)
+            sketch_first = to_draw and course.waits and not course.sketched
+            course.go_on(journal, 0.0 if sketch_first else seconds)
             yield course
 
     def _find(self, run_id: str) -> Course:

@@ -15,10 +15,11 @@ from arkor.runner.report import gather, render
 from arkor.studio.answers import Json
 from arkor.studio.courses import Courses
 from arkor.studio.state import studio_of
+from arkor.studio.statistics import statistics_of
 
 __all__ = ["RunData"]
 
-PATIENCE: Final = 0.6
+PATIENCE: Final = 1.0
 """Seconds that one answer waits for a log to be read."""
 
 CHUNK: Final = 65_536
@@ -43,6 +44,7 @@ class RunData:
         """The routes."""
         return [
             Route("/api/figure", self.figure),
+            Route("/api/runs/{id}/statistics", statistics),
             Route("/api/runs/{id}/verification", verification),
             Route("/runs/{id}/export", export),
             Route("/runs/{id}/report.html", report),
@@ -63,11 +65,19 @@ class RunData:
         until = time.monotonic() + PATIENCE
         curves, read, records, waits = [], 0, 0, False
         for label, run_id in zip(labels, map(journal.resolve, given), strict=False):
-            with self._courses.of(journal, run_id, max(until - time.monotonic(), 0)) as course:
+            left = max(until - time.monotonic(), 0.0)
+            with self._courses.of(journal, run_id, left, to_draw=True) as course:
                 curves.append(Curves(course.curves(journal), label))
                 read, waits = read + course.read, waits or course.waits
                 records += journal.run(run_id).records
         return Json({"figure": figure(curves), "read": read, "records": records, "waits": waits})
+
+
+def statistics(request: Request) -> Json:
+    """How each metric is distributed, over the whole log."""
+    journal = studio_of(request).journal
+    found = statistics_of(journal.records(request.path_params["id"]))
+    return Json({name: each.to_wire() for name, each in found.items()})
 
 
 def verification(request: Request) -> Json:

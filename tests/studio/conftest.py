@@ -99,16 +99,19 @@ def page(chromium: Any, studio: Running, complaints: Complaints) -> Iterator[Any
     """A tab that has used the printed address. What its console complains of fails the test."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, base_url=studio.url)
     context.set_default_timeout(15_000)
+    visitor = context.new_page()
+    visitor.goto(f"/?token={studio.access.ticket}")
+    visitor.wait_for_url(f"{studio.url}/")
+    visitor.close()
     page = context.new_page()
     page.on("pageerror", lambda error: complaints.said.append(f"uncaught: {error}"))
     page.on(
         "console",
         lambda message: (
-            message.type in ("error", "warning") and complaints.said.append(message.text)
+            message.type in ("error", "warning")
+            and complaints.said.append(f"{message.text} {message.location.get('url', '')}")
         ),
     )
-    page.goto(f"/?token={studio.access.ticket}")
-    page.wait_for_url(f"{studio.url}/")
     yield page
     context.close()
     assert complaints.said == []

@@ -93,6 +93,8 @@ def test_a_run_is_shown_with_everything(studio: Running, page: Any) -> None:
     ):
         assert page.get_by_text(words).first.is_visible(), words
     assert page.locator("#log tr").last.locator("td").nth(2).text_content() == "training.completed"
+    page.get_by_text("Statistics").click()
+    page.get_by_role("row", name="learning rate 120").last.wait_for()
     page.get_by_role("button", name="Verify the whole log").click()
     page.get_by_text("Intact: all 166 records").wait_for()
 

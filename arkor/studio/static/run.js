@@ -3,6 +3,7 @@ import { Chart } from "./chart.js";
 import { ask, post, toast } from "./http.js";
 import { fetchPage, renew } from "./live.js";
 import { Log } from "./log.js";
+import { statisticsTable } from "./statistics.js";
 import { keepTimes, tellTimes } from "./times.js";
 
 const { run, records } = document.getElementById("run").dataset;
@@ -128,6 +129,21 @@ document.addEventListener("keydown", (event) => {
   menu.querySelector("summary").focus();
 });
 
+// Over all figures, hence not before somebody wants to know.
+async function statistics(place) {
+  place.textContent = "Reading all figures…";
+  try {
+    place.replaceChildren(statisticsTable(await ask(`/api/runs/${run}/statistics`)));
+  } catch (error) {
+    place.textContent = error.message;
+  }
+}
+
+document.addEventListener("toggle", (event) => {
+  if (event.target.id !== "statistics" || !event.target.open) return;
+  statistics(document.getElementById("statistics-said"));
+}, true);
+
 keepTimes();
-refresh();
+Promise.all([chart.refresh(), log.refresh()]).then(refresh, () => lost(true));
 follow(records);
