@@ -69,6 +69,7 @@ writer.close()
 """
 
 WRITING = {"init", "new", "build", "start", "resume", "adopt", "cancel", "import", "backend"} | {
+    "dev",
     "login",
     "logout",
     "link",
