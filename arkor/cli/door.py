@@ -63,6 +63,7 @@ class ErrorDoor(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(Exit.BROKEN_PIPE) from error
         except KeyboardInterrupt as error:
+            note("interrupted")
             raise typer.Exit(Exit.INTERRUPTED) from error
         except (ArkorError, OSError) as error:
             if ctx.params.get("debug"):

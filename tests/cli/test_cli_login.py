@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import signal
 import socket
 import stat
 import subprocess
@@ -245,6 +246,28 @@ def test_no_browser_is_opened_if_none_is_wanted(
         process.communicate(timeout=60)
         assert process.returncode == 0
     assert not browser.exists()
+
+
+def test_ctrl_c_while_the_browser_is_waited_for_stores_nothing(
+    environ: dict[str, str], folder: Path, home: Path
+) -> None:
+    before = AnonymousCredentials("token-0123456789", "a", "o")
+    write_credentials(before)
+    with IdentityProvider() as provider, offering(provider) as backend:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "arkor", "login", "--oauth", "--no-browser"],
+            cwd=folder,
+            env={**environ, "ARKOR_CLOUD_API_URL": backend.url, "CI": ""},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("Browser: http")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+    assert read_credentials() == before
 
 
 @pytest.mark.timeout(100)
