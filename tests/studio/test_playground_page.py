@@ -14,10 +14,7 @@ from arkor import create_trainer
 from arkor.core.spec import HuggingfaceDataset
 from arkor.core.wire import frame
 from arkor.runner.options import TrainerOptions
-from arkor.store.journal import open_journal
 from arkor.studio.guard import TOKEN_HEADER
-from arkor.studio.playground import base_models
-from arkor.studio.state import Studio
 from arkor.testing import Received, ScriptedBackend, Until, answer_json, event_stream
 
 MARKUP = "<img src=x onerror=\"document.title='owned'\">"
@@ -94,7 +91,8 @@ def test_the_embedded_backends_models(home: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("ARKOR_CLOUD_API_URL", "local")
     (model := home / "backend" / "models" / "own" / "model").mkdir(parents=True)
     (model / "config.json").write_text("{}")
-    assert base_models(Studio(home, home.parent, open_journal(home))) == ["arkor/tiny", "own/model"]
+    models = browser(home).get("/api/inference/models").json()["models"]
+    assert [each["ask"]["baseModel"] for each in models] == ["arkor/tiny", "own/model"]
 
 
 def test_an_answer_comes_in_pieces_and_the_body_goes_as_it_is(

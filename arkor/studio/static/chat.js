@@ -1,5 +1,6 @@
 // One conversation with one model. What failed is shown, and is not said to the model again.
 import { element } from "./http.js";
+import { sentence } from "./sentence.js";
 
 // The text of a chat's answer, piece by piece; throws what went wrong as a sentence.
 export async function* answer(run, body, signal) {
@@ -128,7 +129,7 @@ export class Chat {
     question.classList.add("lost");
     const again = element("button", { type: "button", textContent: "Try again" });
     const banner = element("div", { className: "banner bad" },
-      element("span", { textContent: `${error.message}. The model is not told of this.` }), again);
+      element("span", { textContent: `${sentence(error.message)} The model is not told of this.` }), again);
     banner.setAttribute("role", "alert");
     again.addEventListener("click", () => {
       for (const each of [question, bubble, banner]) each.remove();

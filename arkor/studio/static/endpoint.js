@@ -4,6 +4,7 @@ import { confirmed } from "./dialogs.js";
 import { ask, element, toast } from "./http.js";
 import { Keys, copy, moment } from "./keys.js";
 import { LANGUAGES, sample } from "./samples.js";
+import { sentence } from "./sentence.js";
 
 const $ = (id) => document.getElementById(id);
 const path = `/api/deployments/${encodeURIComponent($("endpoint").dataset.id)}`;
@@ -28,7 +29,7 @@ async function load() {
     again.addEventListener("click", load);
     const back = element("a", { className: "button", href: "/endpoints", textContent: "All endpoints" });
     $("waiting").replaceChildren(element("h1", { textContent: "This endpoint cannot be shown" }),
-      element("p", { textContent: `${error.message}.` }), element("p", {}, again, " ", back));
+      element("p", { textContent: sentence(error.message) }), element("p", {}, again, " ", back));
   }
   $("endpoint").setAttribute("aria-busy", "false");
 }
@@ -88,7 +89,7 @@ $("switch").addEventListener("click", async () => {
     await change({ enabled: !enabled });
     toast(`${slug} is ${enabled ? "disabled" : "enabled"}`);
   } catch (error) {
-    toast(`${error.message}.`, "bad");
+    toast(sentence(error.message), "bad");
   }
 });
 
@@ -100,7 +101,7 @@ $("delete").addEventListener("click", async () => {
     await ask(path, { method: "DELETE" });
     location.assign("/endpoints");
   } catch (error) {
-    toast(`${error.message}.`, "bad");
+    toast(sentence(error.message), "bad");
   }
 });
 
@@ -121,7 +122,7 @@ form.addEventListener("submit", async (event) => {
     dialog.close();
     toast(`${deployment.slug} is changed`);
   } catch (error) {
-    failure.textContent = `${error.message}.`;
+    failure.textContent = sentence(error.message);
     failure.hidden = false;
   }
 });

@@ -1,6 +1,7 @@
 // The list of endpoints, and the form for a new one.
 import { AUTH, Fields, answersWith, badge } from "./deployments.js";
 import { ask, element, post, toast } from "./http.js";
+import { sentence } from "./sentence.js";
 
 const list = document.getElementById("list");
 const dialog = document.getElementById("form");
@@ -15,23 +16,21 @@ async function load() {
   try {
     show(await ask("/api/deployments"));
   } catch (error) {
-    empty("The endpoints cannot be shown", `${error.message}.`, button("Try again", load));
+    empty("The endpoints cannot be shown", sentence(error.message), button("Try again", load));
   }
   list.setAttribute("aria-busy", "false");
 }
 
 function show({ deployments, scopeMissing, why, backend }) {
   if (scopeMissing && backend === "local") {
-    empty("The backend is not running", `${sentence(why)}.`, button("Start the backend", start));
+    empty("The backend is not running", sentence(why), button("Start the backend", start));
   } else if (scopeMissing) {
-    empty("No project yet", `${sentence(why)}.`);
+    empty("No project yet", sentence(why));
   } else if (!deployments.length) {
     empty("No endpoints yet", "Make one to give a model an address: choose a slug and what answers there.",
       button("New endpoint", open));
   } else list.replaceChildren(element("ul", { className: "endpoints" }, ...deployments.map(item)));
 }
-
-const sentence = (text) => text[0].toUpperCase() + text.slice(1);
 
 function item(deployment) {
   const auth = AUTH[deployment.authMode] ?? deployment.authMode;
@@ -59,7 +58,7 @@ async function start(event) {
   try {
     await post("/api/backend/start");
   } catch (error) {
-    toast(`${error.message}.`, "bad");
+    toast(sentence(error.message), "bad");
   }
   await load();
 }
@@ -91,7 +90,7 @@ async function make() {
     location.assign(`/endpoints/${encodeURIComponent(deployment.id)}`);
   } catch (error) {
     if (error.name === "AbortError") await lookFor(slug);
-    else fail(`${error.message}.`);
+    else fail(sentence(error.message));
   } finally {
     making = null;
     submit.disabled = false;

@@ -1,6 +1,7 @@
 // The keys of an endpoint. A new one is shown once, and nobody leaves it behind by accident.
 import { confirmed } from "./dialogs.js";
 import { ask, element, post, toast } from "./http.js";
+import { sentence } from "./sentence.js";
 import { ago } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -82,7 +83,7 @@ export class Keys {
       $("plaintext").focus();
     } catch (error) {
       this.hold("");
-      $("issue-failure").textContent = `${error.message}.`;
+      $("issue-failure").textContent = sentence(error.message);
       $("issue-failure").hidden = false;
     }
     await this.load();
@@ -107,7 +108,7 @@ export class Keys {
       await ask(`${this.path}/${encodeURIComponent(key.id)}`, { method: "DELETE" });
       toast(`The key for ${key.label} is revoked`);
     } catch (error) {
-      toast(`${error.message}.`, "bad");
+      toast(sentence(error.message), "bad");
     }
     await this.load();
   }

@@ -1,5 +1,6 @@
 // The choice of a model: that of a run, trained so far, or a base model by its name.
 import { ask as request, element } from "./http.js";
+import { sentence } from "./sentence.js";
 
 export class Picker {
   // `root` has the macro `picker` of `_models.html` in it; `changed` is called when another model
@@ -63,7 +64,7 @@ export class Picker {
     } catch (error) {
       if (run !== this.run) return;
       variant.replaceChildren(element("option", { textContent: "Nothing to ask" }));
-      this.problem(`${error.message}.`);
+      this.problem(sentence(error.message));
     }
   }
 
