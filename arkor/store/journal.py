@@ -132,6 +132,8 @@ class Journal:
             )
             if not page:
                 self._refuse_pruned(run_id)
+                if not after:
+                    self.resolve(run_id)  # another file may be in the journal's place by now
                 return
             yield from page
             after = page[-1].seq

@@ -234,3 +234,19 @@ def test_run_ids_are_distinct_and_sorted_by_time() -> None:
     assert len(set(ids)) == 1000
     assert [each[:10] for each in ids] == sorted(each[:10] for each in ids)
     assert set("".join(ids)) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
+
+
+def test_a_run_that_another_file_in_the_journals_place_does_not_have_is_not_an_empty_one(
+    writer: Writer, make_run: Callable[..., str], tmp_path: Path
+) -> None:
+    run = make_run()
+    journal = Journal(writer.path)
+    assert len(list(journal.records(run))) == 1
+    other = Writer(tmp_path / "other" / "arkor.db")
+    assert other.salt
+    other.close()
+    journal.close()
+    writer.close()
+    other.path.replace(writer.path)
+    with pytest.raises(NoSuchRunError):
+        list(journal.records(run))
