@@ -12,6 +12,9 @@ from arkor.testing.script import Answer, Received, Respond
 
 __all__ = ["ScriptedServer"]
 
+MOST_CALLERS: Final = 1024
+"""Connections that may wait to be accepted at once: as many runs may begin together."""
+
 _NOTHING: Final = Answer(404, {"content-type": "application/json"}, b'{"error":"no route"}')
 
 
@@ -78,7 +81,7 @@ class ScriptedServer:
 
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0)
+        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=MOST_CALLERS)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._ready.set()
         await self._stop.wait()
