@@ -3,15 +3,17 @@
 import asyncio
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from arkor.cli.arguments import Json
 from arkor.cli.choices import may_ask
 from arkor.cli.door import Exit
 from arkor.cli.place import store_home
-from arkor.cli.render import note, show
+from arkor.cli.render import note, show, show_json
 from arkor.errors import CloudApiError, ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def login(
     no_browser: Annotated[
         bool, typer.Option("--no-browser", help="Print the address; open no browser.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Sign in: with an account in the browser, anonymously, or with an access token.
 
@@ -50,13 +53,28 @@ def login(
         raise ConfigError(f"Pick one of {' / '.join(given)}, not both")
     home, address = store_home(), _address()
     if token_stdin:
-        _with_token(home, address)
+        made = _with_token(home, address)
     elif anonymous:
-        _anonymously(home, address, persistence=False)
+        made = _anonymously(home, address, persistence=False)
     else:
-        _chosen(home, address, oauth=oauth, ask=may_ask(context), browser=not no_browser)
+        made = _chosen(home, address, oauth=oauth, ask=may_ask(context), browser=not no_browser)
+    if as_json:
+        facts = {"anonymousId": made.anonymous_id, "orgSlug": made.org_slug}
+        show_json({"backend": address, "kind": made.kind, **facts})
+    else:
+        show(f"Signed in at {address} {made.how}.")
     if os.environ.get("ARKOR_TOKEN"):
         note("note: ARKOR_TOKEN is set, and wins over what is stored")
+
+
+@dataclass(frozen=True, slots=True)
+class _SignedIn:
+    """Which kind of identity was stored, and in words how; the rest is an anonymous one's."""
+
+    kind: str
+    how: str
+    anonymous_id: str | None = None
+    org_slug: str | None = None
 
 
 def logout(
@@ -130,7 +148,7 @@ def _address() -> str:
     return default_arkor_cloud_api_url() if address is None else address
 
 
-def _chosen(home: Path, address: str, *, oauth: bool, ask: bool, browser: bool) -> None:
+def _chosen(home: Path, address: str, *, oauth: bool, ask: bool, browser: bool) -> _SignedIn:
     config = _config(address, needed=oauth)
     if not config or not config.oauth:
         if oauth:
@@ -138,11 +156,10 @@ def _chosen(home: Path, address: str, *, oauth: bool, ask: bool, browser: bool) 
                 f"OAuth is not configured at {address}; use `arkor login --anonymous`"
             )
         note(f"{address} offers no sign-in with an account; signing in anonymously")
-        _anonymously(home, address, persistence=False)
-    elif oauth or (ask and _pick() == "oauth"):
-        _with_oauth(home, address, config, browser=browser)
-    else:
-        _anonymously(home, address, persistence=True)
+        return _anonymously(home, address, persistence=False)
+    if oauth or (ask and _pick() == "oauth"):
+        return _with_oauth(home, address, config, browser=browser)
+    return _anonymously(home, address, persistence=True)
 
 
 def _config(address: str, *, needed: bool) -> "CliConfig | None":
@@ -165,7 +182,7 @@ def _pick() -> str:
         note(f"there is no {said!r}")
 
 
-def _with_oauth(home: Path, address: str, config: "CliConfig", *, browser: bool) -> None:
+def _with_oauth(home: Path, address: str, config: "CliConfig", *, browser: bool) -> _SignedIn:
     from arkor.runner.sign_in import sign_in_with_oauth
 
     if os.environ.get("CI"):
@@ -180,7 +197,7 @@ def _with_oauth(home: Path, address: str, config: "CliConfig", *, browser: bool)
             _open(url)
 
     asyncio.run(sign_in_with_oauth(home, address, config, on_url))
-    show(f"Signed in at {address} with your account.")
+    return _SignedIn("oauth", "with your account")
 
 
 def _open(url: str) -> None:
@@ -192,21 +209,22 @@ def _open(url: str) -> None:
     threading.Thread(target=webbrowser.open, args=(url,), name="browser", daemon=True).start()
 
 
-def _anonymously(home: Path, address: str, *, persistence: bool) -> None:
+def _anonymously(home: Path, address: str, *, persistence: bool) -> _SignedIn:
     from arkor.runner.sign_in import sign_in_anonymously
     from arkor.store.credentials import credentials_path
 
     made = asyncio.run(sign_in_anonymously(home, address))
-    show(f"Signed in at {address} as {made.anonymous_id}, in the organisation {made.org_slug}.")
     note(f"Whoever has {credentials_path(home)} is this identity: keep the file to keep it.")
     if persistence:
         note(
             "warning: nobody can restore it once that file is lost; `arkor login --oauth` signs "
             "in with an account, which stays yours"
         )
+    how = f"as {made.anonymous_id}, in the organisation {made.org_slug}"
+    return _SignedIn("anonymous", how, made.anonymous_id, made.org_slug)
 
 
-def _with_token(home: Path, address: str) -> None:
+def _with_token(home: Path, address: str) -> _SignedIn:
     from arkor.runner.sign_in import sign_in_with_token
 
     if sys.stdin.isatty():
@@ -218,7 +236,7 @@ def _with_token(home: Path, address: str) -> None:
             raise
         note(f"error: {address} refuses this token ({error.message}); nothing was stored")
         raise typer.Exit(Exit.ENVIRONMENT) from error
-    show(f"Signed in at {address} with an access token, until it expires.")
+    return _SignedIn("token", "with an access token, until it expires")
 
 
 def _is_anonymous(home: Path) -> bool:

@@ -177,6 +177,8 @@ def test_the_machine_and_the_account(arkor: Arkor, trained: Path) -> None:
     with ScriptedBackend() as backend:
         here = {"ARKOR_CLOUD_API_URL": backend.url}
         check("whoami", arkor("whoami", "--json", **here))
+        made = check("login", arkor("login", "--anonymous", "--json", **here))
+        assert (made["kind"], made["orgSlug"]) == ("anonymous", "anon-org")
         check("link", arkor("link", "anon-org/other", "--create", "--json", **here))
         assert check("unlink", arkor("unlink", "--json", **here))["unlinked"]
 
