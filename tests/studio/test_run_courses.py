@@ -9,6 +9,7 @@ import pytest
 from run_scene import append, completed, course, running
 from studio_app import browser, log, write_run
 
+from arkor.core.record import Entry
 from arkor.store.journal import open_journal
 from arkor.studio.courses import Courses
 from arkor.studio.listing import Asked, seconds_of
@@ -53,7 +54,9 @@ def test_statistics_are_those_of_a_sample() -> None:
 
 
 def test_statistics_leave_out_what_is_not_finite(home: Path) -> None:
-    run_id = write_run(home, "one", log(1), log(2, evalLoss=1e309), log(3, evalLoss=2.0))
+    diverged = '{"type": "training.log", "step": 2, "loss": 1.0, "evalLoss": 1e309}'
+    logs = (log(1), Entry("stream", "training.log", diverged, "12"), log(3, evalLoss=2.0))
+    run_id = write_run(home, "one", *logs)
     found = statistics_of(open_journal(home).records(run_id))
     assert (found["loss"].count, found["eval_loss"].count) == (3, 1)
 
@@ -64,7 +67,7 @@ def test_files_to_keep(home: Path) -> None:
     lines = client.get(f"/runs/{run_id}/export")
     assert lines.headers["content-disposition"] == f'attachment; filename="{run_id}.jsonl"'
     assert lines.content == b"".join(open_journal(home).export(run_id))
-    assert client.get(f"/runs/{run_id}/export?format=csv").text.startswith("seq,")
+    assert client.get(f"/runs/{run_id}/export?format=csv").text.startswith("runId,seq,")
     assert client.get(f"/runs/{run_id}/export?format=exe").status_code == 400
     report = client.get(f"/runs/{run_id}/report.html")
     assert "attachment" in report.headers["content-disposition"]
