@@ -13,6 +13,7 @@ from arkor.store.journal import RunRow
 from arkor.store.state import project_root
 from arkor.studio.answers import Json
 from arkor.studio.bodies import number_of
+from arkor.studio.folds import folded
 from arkor.studio.live import events
 from arkor.studio.openapi import document
 from arkor.studio.state import studio_of
@@ -63,9 +64,9 @@ def runs(request: Request) -> Json:
 
 def run(request: Request) -> Json:
     """What is known of one run, and who follows it."""
-    journal = studio_of(request).journal
-    row = journal.row(request.path_params["id"])
-    return Json(state_json(journal.run(row.run_id), lease_of(journal, row)))
+    studio = studio_of(request)
+    row = studio.journal.row(request.path_params["id"])
+    return Json(state_json(folded(studio.journal, row.run_id), lease_of(studio.journal, row)))
 
 
 def records(request: Request) -> Json:

@@ -8,6 +8,7 @@ from arkor.core.state import RunState
 from arkor.runner.pace import Pace, observe, steps_of
 from arkor.runner.shapes import lease_of, run_json
 from arkor.store.journal import Journal, RunRow
+from arkor.studio.folds import folded
 
 __all__ = ["with_progress"]
 
@@ -30,7 +31,7 @@ def with_progress(journal: Journal, row: RunRow) -> dict[str, Any]:
     listed = run_json(row, lease_of(journal, row))
     if row.pruned:
         return listed | _said(Pace(), []) | {"error": None, "startedAt": None, "endedAt": None}
-    state = journal.fold(row.run_id)
+    state = folded(journal, row.run_id)
     pace, losses = _pace(journal, state)
     job = state.job
     return (

@@ -110,14 +110,15 @@ def test_a_run_is_left_resumed_and_cancelled(
         monkeypatch.setenv("ARKOR_CLOUD_API_URL", backend.url)
         launch = client.post("/api/train", json={}).json()
 
-        def run_id() -> str | None:
+        def run_id() -> Any:
             shown = client.get(f"/api/launches/{launch['id']}").json()
-            return str(shown["runId"]) if "step 1\n" in shown["output"] else None
+            return shown["runId"] if "step 1\n" in shown["output"] else None
 
         run = str(until(run_id))
         (current,) = client.get("/api/overview").json()["current"]
         assert (current["step"], current["totalSteps"]) == (1, 10)
-        assert client.post(f"/api/runs/{run}/resume", json={}).status_code == 409
+        twice = client.post(f"/api/runs/{run}/resume", json={})
+        assert twice.status_code == 409, twice.text
 
         left = client.post(f"/api/runs/{run}/detach", json={})
         assert left.json() == {"runId": run, "pid": launch["pid"]}

@@ -198,3 +198,13 @@ def test_who_may_read_must_be_said(home: Path) -> None:
         create_app(home=home)
     with pytest.raises(ConfigError, match="access"):
         create_app(home=home, authorize=lambda request: True)
+
+
+def test_a_log_that_has_grown_or_gone_is_told_as_it_is(home: Path) -> None:
+    run_id = write_run(home, "one", log(1))
+    client = browser(home)
+    assert client.get(f"/api/runs/{run_id}").json()["latest"]["step"] == 1
+    open_writer(home).append(run_id, [log(2), log(3)], epoch=None, durable=False)
+    said = client.get(f"/api/runs/{run_id}").json()
+    assert (said["latest"]["step"], said["records"]) == (3, 5)
+    assert client.get(f"/api/runs/{run_id}").json() == said
