@@ -195,7 +195,9 @@ def test_nothing_was_submitted_is_said_only_if_true() -> None:
             call(server, create())
         assert not isinstance(caught.value, NeverSentError)
         assert isinstance(caught.value.__cause__, httpx.TransportError)
-    with pytest.raises(NeverSentError, match=r"127\.0\.0\.1:\d+ cannot be.*running\? Nothing was sent"):
+    with pytest.raises(
+        NeverSentError, match=r"127\.0\.0\.1:\d+ cannot be.*running\? Nothing was sent"
+    ):
         call(server, create("k"))
     with pytest.raises(NeverSentError) as unreachable:
         call(server, get_job)
