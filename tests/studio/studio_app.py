@@ -8,6 +8,7 @@ from starlette.testclient import TestClient
 
 from arkor.core.notes import SubmitRequested, Submitted, entry_of
 from arkor.core.record import Entry
+from arkor.core.wire import TERMINAL_STATUSES
 from arkor.store.owner import current_owner
 from arkor.store.runs import NewRun
 from arkor.store.writer import open_writer
@@ -38,7 +39,7 @@ def stream(type: str, **fields: Any) -> Entry:
 
 
 def write_run(home: Path, name: str, *events: Entry, status: str = "running") -> str:
-    """A run with a job and `events`; this process has it."""
+    """A run with a job and `events`; this process has it until it has ended."""
     job = {
         "id": f"job-{name}",
         "orgId": "o",
@@ -71,7 +72,10 @@ def write_run(home: Path, name: str, *events: Entry, status: str = "running") ->
     home.mkdir(mode=0o700, exist_ok=True)
     entries = [entry_of(wish), entry_of(Submitted(job)), *events]
     with open_writer(home).transaction(durable=True) as tx:
-        return tx.create_run(row, entries, current_owner()).run_id
+        run_id = tx.create_run(row, entries, current_owner()).run_id
+        if status in TERMINAL_STATUSES:
+            tx.append(run_id, [], epoch=None, index={"settled": True})
+    return run_id
 
 
 def log(step: int, **more: Any) -> Entry:
