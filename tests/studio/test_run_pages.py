@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Running
 from run_scene import MARKUP, append, completed, course, running
 from studio_app import COMPLETED, log, stream, write_run
+from studio_running import Running
 
 from arkor.store.journal import open_journal
 
