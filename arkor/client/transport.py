@@ -1,10 +1,13 @@
 """One request to the backend: its headers, its tries, and what its failures become."""
 
 import asyncio
+import os
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 import httpx
@@ -99,7 +102,17 @@ def open_http() -> httpx.AsyncClient:
     direct: dict[str, httpx.AsyncBaseTransport | None] = {
         f"all://{host}": None for host in _LOOPBACK
     }
-    return httpx.AsyncClient(follow_redirects=False, mounts=direct)
+    trust = _trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+    return httpx.AsyncClient(verify=trust, follow_redirects=False, mounts=direct)
+
+
+@lru_cache(maxsize=4)
+def _trust(file: str | None, folder: str | None) -> ssl.SSLContext:
+    """Who is trusted, by the variables that OpenSSL reads.
+
+    Made once: reading all certificates takes some 30 ms, and a client is made for each run.
+    """
+    return httpx.create_ssl_context()
 
 
 class Transport:

@@ -8,16 +8,22 @@ thread of its own.
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
 
-__all__ = ["iterate", "on_engine", "submit"]
+__all__ = ["iterate", "on_engine", "starting", "submit"]
 
 T = TypeVar("T")
 
+STARTS_AT_ONCE: Final = 16
+"""Runs that are submitted at the same time. Each writes to the disk and asks the backend several
+times; of hundreds at once most would wait for their turn until their connections time out."""
+
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_starts = asyncio.Semaphore(STARTS_AT_ONCE)
 
 
 def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
@@ -28,6 +34,13 @@ def submit(coroutine: Coroutine[Any, Any, T]) -> Future[T]:
 async def on_engine(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run `coroutine` on Arkor's thread and wait for it here. Cancelling this cancels that."""
     return await asyncio.wrap_future(submit(coroutine))
+
+
+@asynccontextmanager
+async def starting() -> AsyncIterator[None]:
+    """Take one's turn to submit a run. On Arkor's thread."""
+    async with _starts:
+        yield
 
 
 async def iterate(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
@@ -60,9 +73,10 @@ def _engine() -> asyncio.AbstractEventLoop:
 
 
 def _forget() -> None:
-    global _lock, _loop
-    # The child of a fork has neither the thread nor whoever held the lock.
+    global _lock, _loop, _starts
+    # The child of a fork has neither the thread nor whoever held the lock, or had a turn.
     _lock, _loop = threading.Lock(), None
+    _starts = asyncio.Semaphore(STARTS_AT_ONCE)
 
 
 os.register_at_fork(after_in_child=_forget)

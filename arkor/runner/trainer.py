@@ -23,7 +23,7 @@ from arkor.runner.abort import AbortSignal
 from arkor.runner.adopt import Adoption, Wish, own
 from arkor.runner.callbacks import BoundCallbacks, CallbackSet, bind
 from arkor.runner.deliver import Delivery, Replay, Wakeup
-from arkor.runner.engine import on_engine, submit
+from arkor.runner.engine import on_engine, starting, submit
 from arkor.runner.ingest import Ingest
 from arkor.runner.options import TrainerOptions
 from arkor.runner.ownership import OwnedRun
@@ -223,6 +223,10 @@ class Trainer:
         run_blocking(self.cancel)
 
     async def _start(self) -> StartedRun:
+        async with starting():
+            return await self._submit()
+
+    async def _submit(self) -> StartedRun:
         submission = self._submission
         if submission is None or submission.refused:
             submission = self._submission = await self._plan.own(self._plan)
