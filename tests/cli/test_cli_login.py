@@ -206,9 +206,8 @@ def test_signing_in_with_an_account(
 ) -> None:
     with IdentityProvider() as provider, offering(provider) as backend:
         at(backend, monkeypatch)
-        done = arkor(
-            "login", "--oauth", ARKOR_CLOUD_API_URL=backend.url, BROWSER=os.environ["BROWSER"]
-        )
+        environ = {"ARKOR_CLOUD_API_URL": backend.url, "BROWSER": os.environ["BROWSER"], "CI": ""}
+        done = arkor("login", "--oauth", **environ)
         assert done.returncode == 0, done.stderr
         assert f"Browser: {browser.read_text()}" in done.stderr
         stored = read_credentials()
