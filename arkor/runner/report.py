@@ -37,6 +37,7 @@ __all__ = [
     "json_for_script",
     "render",
     "render_chart",
+    "template_environment",
 ]
 
 EXTRA: Final = "report"
@@ -194,8 +195,15 @@ def _environment() -> "jinja2.Environment":
     import_extra("jinja2", extra=EXTRA)
     import jinja2
 
+    return template_environment(jinja2.PackageLoader("arkor", TEMPLATES))
+
+
+def template_environment(loader: "jinja2.BaseLoader") -> "jinja2.Environment":
+    """How a page is made of templates, here and in Studio: everything shown is text."""
+    import jinja2
+
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("arkor", TEMPLATES),
+        loader=loader,
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
