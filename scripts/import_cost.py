@@ -12,7 +12,7 @@ import sys
 
 TIMED = "import time; t = time.process_time(); {}; print(time.process_time() - t)"
 BASE = "import sqlalchemy, httpx"
-LIMITS = {"import arkor": 0.25, "from arkor import create_trainer": 1.75}
+LIMITS = {"import arkor": 0.25, "from arkor import create_trainer": 1.35}
 """How often the time of the base each may take."""
 
 

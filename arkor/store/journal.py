@@ -4,17 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import ColumnElement, func, or_, select
 
-from arkor.core.anchor import Anchor, parse_heads
 from arkor.core.fold import fold, fold_all
 from arkor.core.record import Record
 from arkor.core.state import RunOwner, RunState
-from arkor.core.verify import VerifyReport
 from arkor.errors import ConfigError, JournalCorruptError, NoSuchRunError
 from arkor.store.database import ReadDoor
 from arkor.store.lease import Lease, current_owner
@@ -25,7 +23,10 @@ from arkor.store.runs import COLUMNS, RunRow, run_row
 from arkor.store.schema import runs
 from arkor.store.search import Found, search_records
 from arkor.store.snapshots import read_snapshot
-from arkor.store.verify import Verifier
+
+if TYPE_CHECKING:
+    from arkor.core.verify import VerifyReport
+    from arkor.store.verify import Verifier
 
 __all__ = ["Journal", "RunRow", "open_journal"]
 
@@ -56,7 +57,6 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._door = ReadDoor(path)
-        self._verifier = Verifier(self._door)
         self._run_ids: set[str] = set()
 
     def runs(
@@ -212,7 +212,7 @@ class Journal:
 
         return export(self.records(self.resolve(id)), format)
 
-    def verify(self, id: str, head: str | None = None) -> VerifyReport:
+    def verify(self, id: str, head: str | None = None) -> "VerifyReport":
         """Check the run's whole log against its chain of digests, in constant memory.
 
         `head` is a digest in hex that was kept elsewhere, or a line of `arkor anchor`, or several,
@@ -220,6 +220,9 @@ class Journal:
         that has grown since is fine. Raises `ConfigError` for a head that is none or is that of
         another run, `NoSuchRunError` as `resolve` does.
         """
+        # Imported here, as `import arkor` should not pay for it.
+        from arkor.core.anchor import parse_heads
+
         run_id = self.resolve(id)
         heads = [] if head is None else parse_heads(head)
         for anchor in heads:
@@ -229,6 +232,12 @@ class Journal:
                 )
         return self._verifier.verify(run_id, heads)
 
+    @cached_property
+    def _verifier(self) -> "Verifier":
+        from arkor.store.verify import Verifier
+
+        return Verifier(self._door)
+
     def anchor(self, id: str) -> str:
         """The head of the run's log as one line, to be kept elsewhere and given to `verify` later.
 
@@ -236,6 +245,8 @@ class Journal:
         `JournalCorruptError` if it is not as it was recorded, `RunPrunedError` if it is gone,
         `NoSuchRunError` as `resolve` does.
         """
+        from arkor.core.anchor import Anchor
+
         report = self.verify(id)
         if not report.ok:
             raise JournalCorruptError(
